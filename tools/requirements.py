@@ -1,4 +1,4 @@
-"""Print what pyproject.toml asks for, one requirement a line, without the packages of this repository.
+"""Print what pyproject.toml asks for, a requirement a line, without this repository's packages.
 
 `make lock` resolves these lines into constraints.txt and `make setup` installs them. Reading the
 file here rather than with `pip install --group` keeps `make setup` working with the pip that comes

@@ -1,0 +1,1 @@
+"""The only place with SQL: one function per statement, rows become frozen dataclasses here."""

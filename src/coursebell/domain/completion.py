@@ -1,0 +1,357 @@
+"""How a registration changes: the transition table, the pass rule and the dates.
+
+`docs/reference/completions.md` is this module in prose. Each `decide_*` function takes the
+registration as it is and answers with what it becomes, or raises what the caller is told; nothing
+here reads a clock or writes a row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import assert_never
+
+from coursebell.domain.instants import format_instant
+from coursebell.domain.model import Actor, MoveOn, Offering, Policy, Registration, Source, Status
+from coursebell.errors import ConflictError, InvalidInputError
+
+
+class Command(StrEnum):
+    """What can be asked of a registration."""
+
+    ACTIVITY = "activity"  # the learner did something
+    COMPLETE = "complete"  # finish: by the learner, or reported for the learner
+    COMPLETE_ONCE = "complete_once"  # the gradebook's bulk form: never re-grades
+    GRADE = "grade"  # by hand: ends an active one, re-grades an ended one
+    EJECT = "eject"
+    REOPEN = "reopen"
+    HALT = "halt"  # the offering has ended
+
+
+class Effect(StrEnum):
+    """What a command does to a registration in a given state."""
+
+    TOUCH = "touch"  # remember the activity
+    END = "end"  # decide passed or failed: fires offering_completed
+    REGRADE = "regrade"  # decide again: fires registration_grade_changed
+    EJECT = "eject"  # fires registration_ejected
+    REOPEN = "reopen"  # fires registration_reopened
+    SAME_OR_CONFLICT = "same_or_conflict"  # no change if it repeats what is stored, else refused
+    NOTHING = "nothing"
+    CONFLICT = "conflict"  # refused: the state does not allow it
+    INVALID = "invalid"  # refused as bad input, as the vendor does
+
+
+_A, _P, _F, _E = Status.ACTIVE, Status.PASSED, Status.FAILED, Status.EJECTED
+
+TRANSITIONS: dict[Command, dict[Status, Effect]] = {
+    Command.ACTIVITY: {
+        _A: Effect.TOUCH,
+        _P: Effect.CONFLICT,
+        _F: Effect.CONFLICT,
+        _E: Effect.CONFLICT,
+    },
+    Command.COMPLETE: {
+        _A: Effect.END,
+        _P: Effect.SAME_OR_CONFLICT,
+        _F: Effect.SAME_OR_CONFLICT,
+        _E: Effect.CONFLICT,
+    },
+    Command.COMPLETE_ONCE: {
+        _A: Effect.END,
+        _P: Effect.NOTHING,
+        _F: Effect.NOTHING,
+        _E: Effect.NOTHING,
+    },
+    Command.GRADE: {
+        _A: Effect.END,
+        _P: Effect.REGRADE,
+        _F: Effect.REGRADE,
+        _E: Effect.END,  # grading clears an ejection
+    },
+    Command.EJECT: {
+        _A: Effect.EJECT,
+        _P: Effect.INVALID,
+        _F: Effect.INVALID,
+        _E: Effect.INVALID,
+    },
+    Command.REOPEN: {
+        _A: Effect.CONFLICT,
+        _P: Effect.REOPEN,
+        _F: Effect.REOPEN,
+        _E: Effect.CONFLICT,
+    },
+    Command.HALT: {
+        _A: Effect.END,
+        _P: Effect.NOTHING,
+        _F: Effect.NOTHING,
+        _E: Effect.NOTHING,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One command for one registration, and who gives it."""
+
+    registration_id: str
+    command: Command
+    actor: Actor
+    grade: Decimal | None = None
+    comment: str | None = None
+    source: Source | None = None  # None: SELF for the learner's own action, else ADMIN
+    end_at: datetime | None = None  # backdates the end (administrators, with a reason)
+    override: bool = False  # passes the windows (administrators, with a reason)
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """What a request does: the registration afterwards, and the effect that took place."""
+
+    before: Registration
+    after: Registration
+    effect: Effect  # never CONFLICT, INVALID or SAME_OR_CONFLICT
+
+    @property
+    def changes(self) -> bool:
+        return self.effect is not Effect.NOTHING
+
+
+def outcome_of(policy: Policy, *, done: bool, grade: Decimal | None) -> Status:
+    """Passed or failed, by cmi5's moveOn; the passing grade is inclusive (domain rule 8)."""
+    reached = grade is not None and grade >= policy.passing_grade
+    match policy.move_on:
+        case MoveOn.PASSED:
+            passed = reached
+        case MoveOn.COMPLETED:
+            passed = done
+        case MoveOn.COMPLETED_AND_PASSED:
+            passed = done and reached
+        case MoveOn.COMPLETED_OR_PASSED:
+            passed = done or reached
+        case MoveOn.NOT_APPLICABLE:
+            passed = True
+        case _:
+            assert_never(policy.move_on)
+    return Status.PASSED if passed else Status.FAILED
+
+
+def decide(
+    request: Request,
+    registration: Registration,
+    offering: Offering,
+    policy: Policy,
+    now: datetime,
+) -> Transition:
+    """What `request` makes of `registration`.
+
+    Raises `ConflictError` where the state does not allow it, `InvalidInputError` where the input
+    does not. A `Transition` with `Effect.NOTHING` means: already so.
+    """
+    effect = TRANSITIONS[request.command][registration.status]
+    if request.command is Command.HALT and not _is_due_to_halt(registration, offering, now):
+        effect = Effect.NOTHING
+    match effect:
+        case Effect.NOTHING:
+            after = registration
+        case Effect.TOUCH:
+            _check_window(request, registration, offering, now)
+            after = _touched(request, registration, offering, now)
+        case Effect.END:
+            if request.command is Command.COMPLETE:
+                _check_window(request, registration, offering, now)
+            after = _ended(request, registration, offering, policy, now)
+        case Effect.REGRADE:
+            if _repeats_grade(request, registration):
+                effect, after = Effect.NOTHING, registration
+            else:
+                after = _regraded(request, registration, policy, now)
+        case Effect.EJECT:
+            after = _ejected(request, registration, now)
+        case Effect.REOPEN:
+            after = _reopened(registration)
+        case Effect.SAME_OR_CONFLICT:
+            if not _repeats_completion(request, registration):
+                raise ConflictError(_how_it_ended(registration))
+            effect, after = Effect.NOTHING, registration
+        case Effect.CONFLICT:
+            raise ConflictError(_how_it_ended(registration))
+        case Effect.INVALID:
+            rule = f"Only an active registration can be ejected; this one is {registration.status}."
+            raise InvalidInputError(field_errors={"status": rule})
+        case _:
+            assert_never(effect)
+    return Transition(before=registration, after=after, effect=effect)
+
+
+def _is_due_to_halt(registration: Registration, offering: Offering, now: datetime) -> bool:
+    return not registration.extended and offering.end_at is not None and offering.end_at <= now
+
+
+def source_of(request: Request, registration: Registration) -> Source:
+    """SELF when the learner's own action ends it, else ADMIN, unless the request says."""
+    if request.source is not None:
+        return request.source
+    own = request.actor.is_self(registration.user_id)
+    by_learner = own and request.command is Command.COMPLETE and request.grade is None
+    return Source.SELF if by_learner else Source.ADMIN
+
+
+def _check_window(
+    request: Request, registration: Registration, offering: Offering, now: datetime
+) -> None:
+    if request.override:
+        return
+    if offering.begin_at is not None and now < offering.begin_at:
+        raise InvalidInputError([f"The offering begins at {format_instant(offering.begin_at)}."])
+    if offering.end_at is not None and now >= offering.end_at and not registration.extended:
+        raise InvalidInputError([f"The offering ended at {format_instant(offering.end_at)}."])
+
+
+def _touched(
+    request: Request, registration: Registration, offering: Offering, now: datetime
+) -> Registration:
+    late = offering.end_at is not None and now >= offering.end_at
+    return replace(
+        registration,
+        begin_at=registration.begin_at or now,
+        last_active_at=max(now, registration.last_active_at or now),
+        extended=registration.extended or (request.override and late),
+    )
+
+
+def _ended(
+    request: Request,
+    registration: Registration,
+    offering: Offering,
+    policy: Policy,
+    now: datetime,
+) -> Registration:
+    _check_grade_by_hand(request, policy)
+    end_at = _end_of(request, registration, offering, now)
+    source = source_of(request, registration)
+    return replace(
+        registration,
+        status=outcome_of(policy, done=request.command is not Command.HALT, grade=request.grade),
+        grade=request.grade,
+        source=source,
+        policy=policy,
+        begin_at=_begin_for(registration, end_at),
+        last_active_at=end_at if source is Source.SELF else registration.last_active_at,
+        end_at=end_at,
+        **_by_hand(request, registration),
+    )
+
+
+def _check_grade_by_hand(request: Request, policy: Policy) -> None:
+    """By hand a grade may be left out only where no mark is needed (domain rule 11)."""
+    needs_mark = policy.move_on in (MoveOn.PASSED, MoveOn.COMPLETED_AND_PASSED)
+    if request.command is Command.COMPLETE_ONCE and request.grade is None and needs_mark:
+        rule = f"Required, because the offering's moveOn is {policy.move_on}."
+        raise InvalidInputError(field_errors={"grade": rule})
+
+
+def _end_of(
+    request: Request, registration: Registration, offering: Offering, now: datetime
+) -> datetime:
+    """When the rule was met: now, the end of the offering, or what an administrator says."""
+    if request.end_at is not None:
+        return _backdated(request.end_at, registration, now)
+    end_at = offering.end_at if request.command is Command.HALT and offering.end_at else now
+    return max(end_at, registration.begin_at or end_at)
+
+
+def _backdated(end_at: datetime, registration: Registration, now: datetime) -> datetime:
+    if end_at > now:
+        raise InvalidInputError(field_errors={"endDate": "Must not be in the future."})
+    if end_at < _begin_for(registration, end_at):
+        began = format_instant(_begin_for(registration, end_at))
+        rule = f"Must not be before beginDate, which is {began}."
+        raise InvalidInputError(field_errors={"endDate": rule})
+    return end_at
+
+
+def _begin_for(registration: Registration, end_at: datetime) -> datetime:
+    """First activity; without any, the end (domain rule 7), which a backdated end takes along."""
+    if registration.begin_at is None:
+        return end_at
+    without_activity = registration.last_active_at is None
+    return min(registration.begin_at, end_at) if without_activity else registration.begin_at
+
+
+def _regraded(
+    request: Request, registration: Registration, policy: Policy, now: datetime
+) -> Registration:
+    """Decided again by the policy that decided first: editing marks never changes a result."""
+    decided_by = registration.policy or policy
+    end_at = registration.end_at or now
+    if request.end_at is not None:
+        end_at = _backdated(request.end_at, registration, now)
+    return replace(
+        registration,
+        status=outcome_of(decided_by, done=True, grade=request.grade),
+        grade=request.grade,
+        policy=decided_by,
+        begin_at=_begin_for(registration, end_at),
+        end_at=end_at,
+        **_by_hand(request, registration),
+    )
+
+
+def _by_hand(request: Request, registration: Registration) -> dict[str, str | None]:
+    """Who graded, and with which words, where a person did. A comment not given stays."""
+    if request.command not in (Command.GRADE, Command.COMPLETE_ONCE):
+        return {"grader_id": None, "grader_comment": None}
+    stays = request.comment is None
+    comment = registration.grader_comment if stays else request.comment or None
+    return {"grader_id": request.actor.user_id, "grader_comment": comment}
+
+
+def _ejected(request: Request, registration: Registration, now: datetime) -> Registration:
+    end_at = max(now, registration.begin_at or now)
+    return replace(
+        registration,
+        status=Status.EJECTED,
+        source=source_of(request, registration),
+        begin_at=registration.begin_at or end_at,
+        end_at=end_at,
+    )
+
+
+def _reopened(registration: Registration) -> Registration:
+    return replace(
+        registration,
+        status=Status.ACTIVE,
+        grade=None,
+        source=None,
+        policy=None,
+        grader_id=None,
+        grader_comment=None,
+        end_at=None,
+        extended=True,
+    )
+
+
+def _repeats_grade(request: Request, registration: Registration) -> bool:
+    same_comment = request.comment is None or (request.comment or None) == (
+        registration.grader_comment
+    )
+    same_end = request.end_at is None or request.end_at == registration.end_at
+    return request.grade == registration.grade and same_comment and same_end
+
+
+def _repeats_completion(request: Request, registration: Registration) -> bool:
+    same_source = source_of(request, registration) == registration.source
+    return request.grade == registration.grade and same_source
+
+
+def _how_it_ended(registration: Registration) -> str:
+    if registration.end_at is None:
+        return "The registration is active; it has not ended."
+    grade = "" if registration.grade is None else f" with grade {registration.grade}"
+    source = "" if registration.source is None else f", source {registration.source}"
+    ended = format_instant(registration.end_at)
+    return f"The registration ended as {registration.status}{grade} at {ended}{source}."

@@ -1,0 +1,241 @@
+"""What receivers are told: the documents of every event, their bytes, their profiles, filters.
+
+The shapes and the order of keys follow the vendor's event pages (`docs/reference/events.md`); the
+seed page's example is a golden file of the tests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_DOWN, Decimal
+from enum import StrEnum
+
+from coursebell.domain.instants import format_instant
+from coursebell.domain.model import Offering, Payload, Registration, Source, User
+
+Document = dict[str, object]
+
+
+class EventName(StrEnum):
+    """What can happen, as receivers name it."""
+
+    OFFERING_COMPLETED = "offering_completed"
+    OFFERING_REGISTERED = "offering_registered"
+    USER_CREATED = "user_created"
+    REGISTRATION_GRADE_CHANGED = "registration_grade_changed"
+    REGISTRATION_REOPENED = "registration_reopened"
+    REGISTRATION_EJECTED = "registration_ejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """An event about to be committed, as a document in the full profile."""
+
+    id: str
+    name: EventName
+    source: Source | None
+    occurred_at: datetime
+    user_id: str | None
+    registration_id: str | None
+    registration_seq: int | None
+    offering_id: str | None
+    document: Document
+
+
+def encode(document: Document) -> bytes:
+    """Compact UTF-8 JSON; `Decimal` becomes a number rounded down to 4 decimals."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=_number)
+    return text.encode()
+
+
+def number(value: Decimal) -> float:
+    """What is sent for a grade or price: rounded down, never up into a pass (domain rule 9).
+
+    Its `repr` has at least one fraction digit, and below 10^15 no exponent.
+    """
+    return float(value.quantize(_FOUR_DECIMALS, rounding=ROUND_DOWN))
+
+
+_FOUR_DECIMALS = Decimal("0.0001")
+
+
+def _number(value: object) -> float:
+    if isinstance(value, Decimal):
+        return number(value)
+    raise TypeError(f"{type(value).__name__} has no place in an event")
+
+
+def without_empty(document: Mapping[str, object | None]) -> Document:
+    """A field with no value is left out, never null."""
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def user_part(user: User) -> Document:
+    return {
+        "id": user.id,
+        "firstName": user.first_name,
+        "lastName": user.last_name,
+        "username": user.username,
+        "email": user.email,
+        "locale": user.locale,
+    }
+
+
+def result_part(registration: Registration) -> Document:
+    """The registration with its dates and result, as far as it has them."""
+    passed = registration.status == "passed" if registration.status.has_result else None
+    return without_empty(
+        {
+            "id": registration.id,
+            "beginDate": _instant(registration.begin_at),
+            "endDate": _instant(registration.end_at),
+            "grade": registration.grade,
+            "passed": passed,
+        }
+    )
+
+
+def _instant(instant: datetime | None) -> str | None:
+    return None if instant is None else format_instant(instant)
+
+
+def regraded_part(registration: Registration, before: Registration) -> Document:
+    """The result, and what it was before it was graded again."""
+    previous = without_empty({"previousGrade": before.grade})
+    return {
+        **result_part(registration),
+        **previous,
+        "previousPassed": before.status == "passed",
+    }
+
+
+def identity_part(registration: Registration) -> Document:
+    """All that `offering_registered` and `registration_reopened` say of the registration."""
+    return {"id": registration.id}
+
+
+def registration_event(
+    *,
+    event_id: str,
+    name: EventName,
+    source: Source,
+    now: datetime,
+    user: User,
+    registration: Registration,
+    registration_part: Document,
+    offering: Offering,
+) -> NewEvent:
+    """An event about a registration; its number is the registration's `event_count`."""
+    return NewEvent(
+        id=event_id,
+        name=name,
+        source=source,
+        occurred_at=now,
+        user_id=user.id,
+        registration_id=registration.id,
+        registration_seq=registration.event_count,
+        offering_id=offering.id,
+        document={
+            "event": name.value,
+            "date": format_instant(now),
+            "source": source.value,
+            "user": user_part(user),
+            "registration": registration_part,
+            "offering": {"id": offering.id, "title": offering.title},
+        },
+    )
+
+
+def user_created(*, event_id: str, source: Source, now: datetime, user: User) -> NewEvent:
+    return NewEvent(
+        id=event_id,
+        name=EventName.USER_CREATED,
+        source=source,
+        occurred_at=now,
+        user_id=user.id,
+        registration_id=None,
+        registration_seq=None,
+        offering_id=None,
+        document={
+            "event": EventName.USER_CREATED.value,
+            "date": format_instant(now),
+            "source": source.value,
+            "user": user_part(user),
+        },
+    )
+
+
+_SUBJECTS = ("user", "registration", "element", "offering", "course")
+
+
+def in_profile(document: Document, payload: Payload, public_url: str | None) -> Document:
+    """The document as a webhook with this payload profile is told it.
+
+    `thin` links to the event's own resource under `public_url`: its registration, else its user.
+    """
+    if payload is Payload.FULL:
+        return document
+    reduced: Document = {}
+    for key, value in document.items():
+        if key in _SUBJECTS and isinstance(value, dict):
+            reduced[key] = {"id": value["id"]}
+        elif key in ("event", "date", "source"):
+            reduced[key] = value
+    if payload is Payload.THIN and public_url is not None:
+        reduced["link"] = f"{public_url}/api/v5/{_resource_of(reduced)}"
+    return reduced
+
+
+def _resource_of(reduced: Document) -> str:
+    for key, collection in (("registration", "registrations"), ("user", "users")):
+        part = reduced.get(key)
+        if isinstance(part, dict):
+            return f"{collection}/{part['id']}"
+    raise AssertionError("every event is about a registration or a user")
+
+
+FilterTest = Callable[[object, object], bool]
+
+
+def _equals(value: object, wanted: object) -> bool:
+    return value in wanted if isinstance(wanted, (list, tuple)) else value == wanted
+
+
+def _contains(value: object, wanted: object) -> bool:
+    return str(wanted).casefold() in str(value).casefold()
+
+
+def _ends_with(value: object, wanted: object) -> bool:
+    return str(value).casefold().endswith(str(wanted).casefold())
+
+
+FILTERS: dict[str, tuple[tuple[str, ...], FilterTest]] = {
+    "offering.id": (("offering", "id"), _equals),
+    "offering.title.contains": (("offering", "title"), _contains),
+    "user.email.endswith": (("user", "email"), _ends_with),
+    "registration.passed": (("registration", "passed"), _equals),
+    "source": (("source",), _equals),
+    "element.type": (("element", "type"), _equals),
+}
+
+
+def matches(document: Document, filters: Mapping[str, object]) -> bool:
+    """Whether every filter matches; one on a field the event lacks does not."""
+    for name, wanted in filters.items():
+        path, test = FILTERS[name]
+        value = _value_at(document, path)
+        if value is None or not test(value, wanted):
+            return False
+    return True
+
+
+def _value_at(document: Document, path: tuple[str, ...]) -> object | None:
+    value: object = document
+    for key in path:
+        if not isinstance(value, dict) or key not in value:
+            return None
+        value = value[key]
+    return value

@@ -1,0 +1,244 @@
+"""The database: connections, transactions, and the two dialects' differences in them."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, CursorResult, Executable
+from sqlalchemy.engine import URL, make_url
+
+from coursebell.errors import ConfigurationError, UnavailableError
+from coursebell.storage.columns import Instant
+from coursebell.storage.seal import Seal, key_file_of, read_or_make_key_file
+
+T = TypeVar("T")
+
+CHANNEL = "coursebell_deliveries"  # PostgreSQL's NOTIFY channel for new deliveries
+_BUSY_SECONDS = 10.0  # how long a writer waits for another process's lock on SQLite
+_RACES = 4  # how often a use case that lost a race starts again
+
+
+class RaceError(UnavailableError):
+    """Somebody changed the same thing at the same moment; try again."""
+
+
+class Transaction:
+    """An open transaction. Storage functions take it first; only use cases open one."""
+
+    __slots__ = ("_connection", "_woken", "is_postgres")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._woken = False
+        self.is_postgres = connection.dialect.name == "postgresql"
+
+    def execute(
+        self,
+        statement: Executable,
+        parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    ) -> CursorResult[Any]:
+        return self._connection.execute(statement, parameters)  # type: ignore[return-value]
+
+    @property
+    def connection(self) -> Connection:
+        """The driver seam: COPY and other things SQLAlchemy does not speak."""
+        return self._connection
+
+    @property
+    def woken(self) -> bool:
+        return self._woken
+
+    def wake_dispatcher(self) -> None:
+        """Tell dispatchers, once this commits, that there are deliveries to claim."""
+        if not self._woken and self.is_postgres:
+            self.execute(sa.select(sa.func.pg_notify(CHANNEL, "")))
+        self._woken = True
+
+    def clock(self, now: datetime) -> ColumnElement[datetime]:
+        """The clock that due times and leases go by: the server's on PostgreSQL, else `now`."""
+        if self.is_postgres:
+            return sa.func.clock_timestamp(type_=Instant())
+        return sa.literal(now, Instant())
+
+    def later(self, now: datetime, seconds: ColumnElement[Any]) -> ColumnElement[Any]:
+        """`seconds` after `clock(now)`."""
+        if self.is_postgres:
+            return self.clock(now) + sa.func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+        micros = sa.cast(seconds * 1_000_000, sa.BigInteger)
+        return sa.type_coerce(sa.type_coerce(self.clock(now), sa.BigInteger) + micros, Instant())
+
+
+class Database:
+    """A Coursebell database: one SQLite file, or one PostgreSQL database.
+
+    Thread-safe. `secret_keys` seal what must not lie in the clear; without any, an SQLite database
+    uses the key file beside it and PostgreSQL is refused.
+    """
+
+    def __init__(self, url: str, *, secret_keys: Sequence[str] = (), pool_size: int = 16) -> None:
+        self.url = _with_driver(url)
+        self._secret_keys = tuple(secret_keys)
+        self._engine = _engine(self.url, pool_size)
+        # One writer at a time inside this process, so that threads queue instead of polling.
+        self._writer: AbstractContextManager[Any] = (
+            nullcontext() if self.is_postgres else threading.Lock()
+        )
+        self._bell = None if self.is_postgres else _bell()
+
+    @property
+    def is_postgres(self) -> bool:
+        return self.url.get_backend_name() == "postgresql"
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file; None on PostgreSQL."""
+        return None if self.is_postgres else Path(self.url.database or "")
+
+    @property
+    def bell_path(self) -> Path | None:
+        """The socket that wakes the dispatcher of an SQLite file; None on PostgreSQL."""
+        path = self.path
+        return None if path is None else path.with_name(path.name + ".bell")
+
+    @cached_property
+    def seal(self) -> Seal:
+        """Raise `ConfigurationError` on PostgreSQL without a key."""
+        if self._secret_keys:
+            return Seal(self._secret_keys)
+        if self.path is None:
+            raise ConfigurationError(
+                "COURSEBELL_SECRET_KEY is not set; PostgreSQL needs one. "
+                "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            )
+        return Seal([read_or_make_key_file(key_file_of(self.path))])
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A transaction that may write; committed at the end, undone by an exception.
+
+        Raises `RaceError` when it lost a race, `UnavailableError` when the database cannot be
+        reached or stays locked.
+        """
+        with self._writer, _translated(), self._engine.begin() as connection:
+            transaction = Transaction(connection)
+            yield transaction
+        if transaction.woken:
+            self._ring()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Transaction]:
+        """A transaction that only reads, and sees one state of the database."""
+        reading = self._engine.execution_options(coursebell_reads=True)
+        with _translated(), reading.begin() as connection:
+            yield Transaction(connection)
+
+    def run(self, work: Callable[[Transaction], T]) -> T:
+        """What `work` gives in one transaction, started again when it loses a race."""
+        for attempt in range(1, _RACES):
+            try:
+                with self.transaction() as tx:
+                    return work(tx)
+            except RaceError:
+                time.sleep(0.005 * attempt)
+        with self.transaction() as tx:
+            return work(tx)
+
+    def close(self) -> None:
+        self._engine.dispose()
+        if self._bell is not None:
+            self._bell.close()
+
+    def _ring(self) -> None:
+        if self._bell is None:
+            return
+        try:
+            self._bell.sendto(b"!", str(self.bell_path))
+        except OSError:
+            pass  # no dispatcher is listening, or it has been rung often enough already
+
+
+def _with_driver(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except sa.exc.ArgumentError as exc:
+        raise ConfigurationError("COURSEBELL_DATABASE_URL is not a database URL.") from exc
+    match parsed.get_backend_name():
+        case "sqlite" if parsed.database not in (None, "", ":memory:"):
+            return parsed
+        case "postgresql" | "postgres":
+            return parsed.set(drivername="postgresql+psycopg")
+        case _:
+            raise ConfigurationError(
+                "COURSEBELL_DATABASE_URL must start with sqlite:/// and a file, or postgresql://."
+            )
+
+
+def _engine(url: URL, pool_size: int) -> sa.Engine:
+    if url.get_backend_name() == "postgresql":
+        return sa.create_engine(
+            url, pool_size=pool_size, max_overflow=0, pool_timeout=_BUSY_SECONDS, pool_pre_ping=True
+        )
+    engine = sa.create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=_BUSY_SECONDS,
+        connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+    )
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin_sqlite
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    connection.create_function("fold", 1, _fold, deterministic=True)
+
+
+def _fold(text: str | None) -> str | None:
+    return None if text is None else text.lower()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reads = connection.get_execution_options().get("coursebell_reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _bell() -> socket.socket:
+    bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    bell.setblocking(False)
+    return bell
+
+
+_RACE_STATES = ("40001", "40P01", "55P03")  # serialization, deadlock, lock not available
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Drivers' exceptions end here."""
+    try:
+        yield
+    except sa.exc.IntegrityError as exc:
+        raise RaceError from exc
+    except sa.exc.TimeoutError as exc:
+        raise UnavailableError from exc
+    except sa.exc.OperationalError as exc:
+        if getattr(exc.orig, "sqlstate", None) in _RACE_STATES:
+            raise RaceError from exc
+        raise UnavailableError(_plain(exc)) from exc
+
+
+def _plain(exc: sa.exc.OperationalError) -> str:
+    """The driver's own first line, which names the file or host but no secret."""
+    return f"The database cannot be used: {str(exc.orig).strip().splitlines()[0]}"

@@ -1,0 +1,330 @@
+"""Every table. What a row means stands in `domain.model`; here stands how it is kept.
+
+`key` is the insertion order and the inside name of a row, `id` its public name. Everything belongs
+to an organization, and every query names it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+from coursebell.storage.columns import Exact, Instant, Words
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    }
+)
+
+
+def _key() -> Column[int]:
+    kind = BigInteger().with_variant(Integer, "sqlite")
+    return Column("key", kind, Identity(always=True), primary_key=True)
+
+
+def _id() -> Column[str]:
+    return Column("id", String(32), nullable=False, unique=True)
+
+
+def _reference(name: str, target: str, *, optional: bool = False) -> Column[str]:
+    return Column(name, String(32), ForeignKey(f"{target}.id"), nullable=optional)
+
+
+organizations = Table(
+    "organizations",
+    metadata,
+    _key(),
+    _id(),
+    Column("name", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("locale", Text, nullable=False),
+    Column("sign_in", String(16), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    _key(),
+    _id(),
+    _reference("organization_id", "organizations"),
+    Column("first_name", Text, nullable=False),
+    Column("last_name", Text, nullable=False),
+    Column("username", Text, nullable=False),
+    Column("username_folded", Text, nullable=False),  # unique without regard to case
+    Column("email", Text, nullable=False),
+    Column("email_folded", Text, nullable=False),
+    Column("password_hash", Text),  # argon2id; without one there is no signing in
+    Column("locale", Text, nullable=False),
+    Column("tags", Words, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("last_login_at", Instant),
+    Column("deleted_at", Instant),  # deleted people keep their row: history points at it
+)
+_living = text("deleted_at IS NULL")
+for _column in ("email_folded", "username_folded"):
+    Index(
+        f"users_{_column}_unique",
+        users.c.organization_id,
+        users.c[_column],
+        unique=True,
+        sqlite_where=_living,
+        postgresql_where=_living,
+    )
+Index("users_in_order", users.c.organization_id, users.c.key)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    _key(),
+    _id(),
+    _reference("organization_id", "organizations"),
+    _reference("user_id", "users"),
+    Column("name", Text, nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of the secret
+    Column("created_at", Instant, nullable=False),
+    Column("last_used_at", Instant),
+)
+Index("tokens_of_user", tokens.c.user_id)
+
+courses = Table(
+    "courses",
+    metadata,
+    _key(),
+    _id(),
+    _reference("organization_id", "organizations"),
+    Column("title", Text, nullable=False),
+    _reference("instructor", "users", optional=True),
+    Column("passing_grade", Exact, nullable=False),
+    Column("move_on", String(20), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+Index("courses_in_order", courses.c.organization_id, courses.c.key)
+
+offering_categories = Table(
+    "offering_categories",
+    metadata,
+    _key(),
+    _id(),
+    _reference("organization_id", "organizations"),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("color", String(7)),
+    Column("order_index", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+Index("offering_categories_in_order", offering_categories.c.organization_id)
+
+offerings = Table(
+    "offerings",
+    metadata,
+    _key(),
+    _id(),
+    _reference("organization_id", "organizations"),
+    _reference("course_id", "courses"),
+    Column("title", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("begin_at", Instant),
+    Column("end_at", Instant),
+    Column("registration_begin_at", Instant),
+    Column("registration_end_at", Instant),
+    Column("catalog_description", Text),
+    Column("dashboard_description", Text),
+    Column("delivery_description", Text),
+    Column("price", Exact),
+    Column("category_ids", Words, nullable=False),
+    Column("tags", Words, nullable=False),
+    Column("order_index", Integer, nullable=False),
+    Column("passing_grade", Exact),
+    Column("move_on", String(20)),
+    Column("retakes", Boolean, nullable=False),
+)
+Index("offerings_in_order", offerings.c.organization_id, offerings.c.key)
+Index("offerings_of_course", offerings.c.course_id)
+_ends = text("end_at IS NOT NULL")
+Index("offerings_by_end", offerings.c.end_at, sqlite_where=_ends, postgresql_where=_ends)
+
+registrations = Table(
+    "registrations",
+    metadata,
+    _key(),
+    _id(),
+    _reference("organization_id", "organizations"),
+    _reference("user_id", "users"),
+    _reference("offering_id", "offerings"),
+    Column("attempt", Integer, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("grade", Exact),
+    Column("source", String(8)),
+    _reference("grader_id", "users", optional=True),
+    Column("grader_comment", Text),
+    Column("created_at", Instant, nullable=False),
+    Column("begin_at", Instant),
+    Column("last_active_at", Instant),
+    Column("end_at", Instant),
+    Column("extended", Boolean, nullable=False),
+    Column("event_count", Integer, nullable=False),
+    Column("policy_passing_grade", Exact),
+    Column("policy_move_on", String(20)),
+)
+_active = text("status = 'active'")
+_halts = text("status = 'active' AND NOT extended")
+Index(
+    "registrations_attempt_unique",
+    registrations.c.user_id,
+    registrations.c.offering_id,
+    registrations.c.attempt,
+    unique=True,
+)
+Index(
+    "registrations_one_active",
+    registrations.c.user_id,
+    registrations.c.offering_id,
+    unique=True,
+    sqlite_where=_active,
+    postgresql_where=_active,
+)
+Index("registrations_in_order", registrations.c.organization_id, registrations.c.key)
+Index("registrations_of_offering", registrations.c.offering_id, registrations.c.key)
+Index(
+    "registrations_to_halt",
+    registrations.c.offering_id,
+    sqlite_where=_halts,
+    postgresql_where=_halts,
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _key(),
+    _id(),
+    _reference("organization_id", "organizations"),
+    Column("name", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("method", String(4), nullable=False),
+    Column("events", Words, nullable=False),
+    Column("filters", JSON, nullable=False),
+    Column("header_names", Words, nullable=False),
+    Column("headers_sealed", LargeBinary),  # JSON object of names and values, encrypted
+    Column("payload", String(8), nullable=False),
+    Column("timeout_seconds", Integer, nullable=False),
+    Column("retry_schedule", JSON, nullable=False),
+    Column("max_in_flight", Integer, nullable=False),
+    Column("rate_per_second", Integer),
+    Column("status", String(16), nullable=False),
+    Column("disabled_reason", Text),
+    Column("secret_sealed", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("deleted_at", Instant),  # deleted webhooks keep their row: deliveries point at it
+)
+Index("webhooks_in_order", webhooks.c.organization_id, webhooks.c.key)
+
+events = Table(
+    "events",
+    metadata,
+    _key(),
+    _id(),
+    _reference("organization_id", "organizations"),
+    Column("name", String(64), nullable=False),
+    Column("source", String(8)),
+    Column("occurred_at", Instant, nullable=False),
+    Column("user_id", String(32)),
+    Column("registration_id", String(32)),
+    Column("registration_seq", Integer),
+    Column("offering_id", String(32)),
+    Column("is_test", Boolean, nullable=False),
+    Column("body", LargeBinary),  # the full profile's bytes; removed by retention
+)
+Index("events_in_order", events.c.organization_id, events.c.key)
+Index("events_of_registration", events.c.registration_id, events.c.key)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _key(),
+    _id(),
+    _reference("organization_id", "organizations"),
+    _reference("webhook_id", "webhooks"),
+    Column("event_key", BigInteger, ForeignKey("events.key"), nullable=False),
+    Column("registration_id", String(32)),
+    Column("kind", String(8), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Instant, nullable=False),  # while leased: when the lease lapses
+    Column("lease", String(32)),  # fencing token of the dispatcher that claimed it
+    Column("body", LargeBinary),  # bytes of a reduced profile; None: the event's own
+    Column("created_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("last_outcome", String(32)),
+)
+_pending = text("status = 'pending'")
+_held = text("status = 'held'")
+_failed = text("status = 'failed'")
+Index(
+    "deliveries_due",
+    deliveries.c.webhook_id,
+    deliveries.c.due_at,
+    deliveries.c.key,
+    sqlite_where=_pending,
+    postgresql_where=_pending,
+)
+Index("deliveries_held", deliveries.c.webhook_id, sqlite_where=_held, postgresql_where=_held)
+Index("deliveries_failed", deliveries.c.webhook_id, sqlite_where=_failed, postgresql_where=_failed)
+Index("deliveries_of_webhook", deliveries.c.webhook_id, deliveries.c.key)
+Index("deliveries_of_event", deliveries.c.event_key)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    _key(),
+    Column("delivery_key", BigInteger, ForeignKey("deliveries.key"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("outcome", String(32), nullable=False),
+    Column("status_code", Integer),
+    Column("address", Text),
+    Column("response_headers", Text),
+    Column("response_body", LargeBinary),
+    Column("truncated", Boolean, nullable=False),
+)
+Index("attempts_of_delivery", attempts.c.delivery_key, attempts.c.number)
+
+audit = Table(
+    "audit",
+    metadata,
+    _key(),
+    _id(),
+    _reference("organization_id", "organizations"),
+    Column("at", Instant, nullable=False),
+    Column("actor", String(16), nullable=False),
+    Column("user_id", String(32)),
+    Column("token_id", String(32)),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(32), nullable=False),
+    Column("subject_id", String(32), nullable=False),
+    Column("before", JSON(none_as_null=True)),
+    Column("after", JSON(none_as_null=True)),
+    Column("reason", Text),
+)
+Index("audit_in_order", audit.c.organization_id, audit.c.key)
+Index("audit_of_subject", audit.c.subject_id, audit.c.key)

@@ -1,4 +1,4 @@
-"""A test that misses what it needs is skipped on a laptop and fails in CI: green never means not run."""
+"""What is missing skips a test on a laptop and fails it in CI: green never means not run."""
 
 import os
 

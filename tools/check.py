@@ -13,7 +13,7 @@ CHECKS = {
     "lint": [str(BIN / "ruff"), "check", "--quiet"],
     "format": [str(BIN / "ruff"), "format", "--check", "--quiet"],
     "types": [str(BIN / "mypy"), "--no-error-summary"],
-    "floors": [str(BIN / "lint-imports"), "--no-logo"],
+    "floors": [str(BIN / "lint-imports"), "--no-logo", "--no-cache"],
     "docs": [sys.executable, "tools/check_docs.py"],
     "migrations": [sys.executable, "tools/check_migrations.py"],
 }

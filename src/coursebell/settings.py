@@ -18,6 +18,7 @@ from coursebell.errors import ConfigurationError
 PREFIX = "COURSEBELL_"
 TEST_PREFIX = "COURSEBELL_TEST_"  # what only the test suite reads
 MIN_KEY_LENGTH = 16
+DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg://", "postgres://")
 
 Network = IPv4Network | IPv6Network
 
@@ -129,7 +130,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str) -> str:
-        if not url.startswith(("sqlite:///", "postgresql://")):
+        if not url.startswith(DATABASES):
             raise ValueError("must start with sqlite:/// or postgresql://")
         return url
 

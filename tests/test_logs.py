@@ -1,0 +1,173 @@
+"""What the logs look like, for people and for machines, and what is never in them."""
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coursebell import logs
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return [json.loads(line) for line in captured.err.splitlines()]
+
+
+def test_a_line_for_machines_is_one_object_with_every_field(capsys):
+    logs.configure(as_json=True)
+
+    logs.logger("delivery").info("delivery.attempted", delivery_id="d1", status=204, ok=True)
+
+    (line,) = lines(capsys)
+    moment = datetime.fromisoformat(line.pop("time"))
+    assert moment.tzinfo == UTC
+    assert line == {
+        "event": "delivery.attempted",
+        "level": "info",
+        "part": "delivery",
+        "delivery_id": "d1",
+        "status": 204,
+        "ok": True,
+    }
+
+
+def test_a_line_for_people_starts_with_the_time_and_is_not_json(capsys):
+    logs.configure(as_json=False)
+
+    logs.logger("delivery").warning("delivery.held", webhook="Grades ünd more")
+
+    line = capsys.readouterr().err
+    assert line.startswith("20")
+    assert "delivery.held" in line
+    assert "Grades ünd more" in line
+    assert line.count("\n") == 1
+
+
+def test_away_from_a_terminal_lines_are_for_machines(capsys):
+    logs.configure()
+
+    logs.logger("supervisor").info("child.started")
+
+    assert lines(capsys)[0]["event"] == "child.started"
+
+
+def test_what_is_below_the_level_is_not_written(capsys):
+    logs.configure(as_json=True, level="warning")
+    log = logs.logger("delivery")
+
+    log.info("delivery.attempted")
+    log.error("delivery.failed")
+
+    assert [line["event"] for line in lines(capsys)] == ["delivery.failed"]
+
+
+def test_what_libraries_log_comes_out_the_same_way(capsys):
+    logs.configure(as_json=True)
+
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request %s", "received.")
+    logging.getLogger("uvicorn.error").info("Started server process [1]")
+    logging.getLogger("anything").info("said", extra={"by": "a library"})
+
+    invalid, said = lines(capsys)
+    assert invalid["event"] == "Invalid HTTP request received."
+    assert invalid["level"] == "warning"
+    assert said["event"] == "said"
+    assert said["by"] == "a library"
+
+
+def test_a_wide_event_is_one_line_with_what_was_found_and_how_long_it_took(capsys):
+    logs.configure(as_json=True)
+
+    with logs.wide_event(logs.logger("schedule"), "offering.halted", offering_id="o1") as fields:
+        fields["registrations"] = 3
+
+    (line,) = lines(capsys)
+    assert line["event"] == "offering.halted"
+    assert line["level"] == "info"
+    assert line["offering_id"] == "o1"
+    assert line["registrations"] == 3
+    assert line["duration_ms"] >= 0
+
+
+def halt_an_unknown_offering() -> None:
+    with logs.wide_event(logs.logger("schedule"), "offering.halted") as fields:
+        fields["offering_id"] = "o1"
+        {}["no such offering"]
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_wide_event_that_fails_says_why_and_lets_the_error_through(capsys, as_json):
+    logs.configure(as_json=as_json)
+
+    with pytest.raises(KeyError):
+        halt_an_unknown_offering()
+
+    text = capsys.readouterr().err
+    assert "KeyError: 'no such offering'" in text
+    assert "o1" in text
+    assert "error" in text
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize(
+    ("field", "value", "secret"),
+    [
+        ("password", "hunter22", "hunter22"),
+        ("token", "cbt_0123456789", "cbt_0123456789"),
+        ("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("said", "use whsec_MfKQ9r8GKYqrTwjU=", "MfKQ9r8GKYqrTwjU"),
+        ("said", "Authorization: Bearer abc.def", "abc.def"),
+        ("said", "postgresql://bell:ringing@db/coursebell", "ringing"),
+    ],
+)
+def test_a_secret_is_masked_wherever_it_turns_up(capsys, as_json, field, value, secret):
+    logs.configure(as_json=as_json)
+
+    logs.logger("web").info("request.refused", **{field: value})
+    logging.getLogger("library").warning("about %s", value if field == "said" else "nothing")
+
+    text = capsys.readouterr().err
+    assert secret not in text
+    assert logs.MASK in text
+    assert text.count("\n") == 2
+
+
+def test_a_secret_in_a_traceback_is_masked(capsys):
+    logs.configure(as_json=True)
+
+    try:
+        {}["postgresql://bell:ringing@db/coursebell"]
+    except KeyError:
+        logs.logger("web").exception("request.failed")
+
+    text = capsys.readouterr().err
+    assert "ringing" not in text
+    assert "postgresql://***@db/coursebell" in text
+
+
+@given(value=st.text() | st.integers() | st.datetimes() | st.binary() | st.none())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_value_is_one_line_of_json(capsys, value):
+    logs.configure(as_json=True)
+
+    logs.logger("web").info("request.handled", value=value)
+
+    captured = capsys.readouterr().err
+    assert captured.count("\n") == 1
+    assert json.loads(captured)["event"] == "request.handled"

@@ -151,40 +151,41 @@ def decide(
     Raises `ConflictError` where the state does not allow it, `InvalidInputError` where the input
     does not. A `Transition` with `Effect.NOTHING` means: already so.
     """
-    effect = TRANSITIONS[request.command][registration.status]
-    if request.command is Command.HALT and not _is_due_to_halt(registration, offering, now):
-        effect = Effect.NOTHING
+    effect = _effect_of(request, registration, offering, now)
     match effect:
-        case Effect.NOTHING:
-            after = registration
         case Effect.TOUCH:
-            _check_window(request, registration, offering, now)
             after = _touched(request, registration, offering, now)
         case Effect.END:
-            if request.command is Command.COMPLETE:
-                _check_window(request, registration, offering, now)
             after = _ended(request, registration, offering, policy, now)
         case Effect.REGRADE:
-            if _repeats_grade(request, registration):
-                effect, after = Effect.NOTHING, registration
-            else:
-                after = _regraded(request, registration, policy, now)
+            after = _regraded(request, registration, policy, now)
         case Effect.EJECT:
             after = _ejected(request, registration, now)
         case Effect.REOPEN:
             after = _reopened(registration)
-        case Effect.SAME_OR_CONFLICT:
-            if not _repeats_completion(request, registration):
-                raise ConflictError(_how_it_ended(registration))
-            effect, after = Effect.NOTHING, registration
-        case Effect.CONFLICT:
-            raise ConflictError(_how_it_ended(registration))
-        case Effect.INVALID:
-            rule = f"Only an active registration can be ejected; this one is {registration.status}."
-            raise InvalidInputError(field_errors={"status": rule})
         case _:
-            assert_never(effect)
+            after = registration
     return Transition(before=registration, after=after, effect=effect)
+
+
+def _effect_of(
+    request: Request, registration: Registration, offering: Offering, now: datetime
+) -> Effect:
+    """What the table says, once it is known whether the request only repeats what is stored."""
+    effect = TRANSITIONS[request.command][registration.status]
+    if effect is Effect.INVALID:
+        rule = f"Only an active registration can be ejected; this one is {registration.status}."
+        raise InvalidInputError(field_errors={"status": rule})
+    repeats = (
+        (effect is Effect.SAME_OR_CONFLICT and _repeats_completion(request, registration))
+        or (effect is Effect.REGRADE and _repeats_grade(request, registration))
+        or (request.command is Command.HALT and not _is_due_to_halt(registration, offering, now))
+    )
+    if repeats:
+        return Effect.NOTHING
+    if effect in (Effect.SAME_OR_CONFLICT, Effect.CONFLICT):
+        raise ConflictError(_how_it_ended(registration))
+    return effect
 
 
 def _is_due_to_halt(registration: Registration, offering: Offering, now: datetime) -> bool:
@@ -214,6 +215,7 @@ def _check_window(
 def _touched(
     request: Request, registration: Registration, offering: Offering, now: datetime
 ) -> Registration:
+    _check_window(request, registration, offering, now)
     late = offering.end_at is not None and now >= offering.end_at
     return replace(
         registration,
@@ -230,7 +232,10 @@ def _ended(
     policy: Policy,
     now: datetime,
 ) -> Registration:
+    if request.command is Command.COMPLETE:
+        _check_window(request, registration, offering, now)
     _check_grade_by_hand(request, policy)
+    grader_id, grader_comment = _by_hand(request, registration)
     end_at = _end_of(request, registration, offering, now)
     source = source_of(request, registration)
     return replace(
@@ -242,7 +247,8 @@ def _ended(
         begin_at=_begin_for(registration, end_at),
         last_active_at=end_at if source is Source.SELF else registration.last_active_at,
         end_at=end_at,
-        **_by_hand(request, registration),
+        grader_id=grader_id,
+        grader_comment=grader_comment,
     )
 
 
@@ -290,6 +296,7 @@ def _regraded(
     end_at = registration.end_at or now
     if request.end_at is not None:
         end_at = _backdated(request.end_at, registration, now)
+    grader_id, grader_comment = _by_hand(request, registration)
     return replace(
         registration,
         status=outcome_of(decided_by, done=True, grade=request.grade),
@@ -297,17 +304,18 @@ def _regraded(
         policy=decided_by,
         begin_at=_begin_for(registration, end_at),
         end_at=end_at,
-        **_by_hand(request, registration),
+        grader_id=grader_id,
+        grader_comment=grader_comment,
     )
 
 
-def _by_hand(request: Request, registration: Registration) -> dict[str, str | None]:
+def _by_hand(request: Request, registration: Registration) -> tuple[str | None, str | None]:
     """Who graded, and with which words, where a person did. A comment not given stays."""
     if request.command not in (Command.GRADE, Command.COMPLETE_ONCE):
-        return {"grader_id": None, "grader_comment": None}
+        return None, None
     stays = request.comment is None
     comment = registration.grader_comment if stays else request.comment or None
-    return {"grader_id": request.actor.user_id, "grader_comment": comment}
+    return request.actor.user_id, comment
 
 
 def _ejected(request: Request, registration: Registration, now: datetime) -> Registration:

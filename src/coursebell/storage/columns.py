@@ -6,7 +6,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Dialect, Numeric, String, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Dialect,
+    Numeric,
+    String,
+    literal_column,
+    type_coerce,
+)
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -117,3 +125,11 @@ def contains_text(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
 def contains_word(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
     """Whether a `Words` column has this word."""
     return position(type_coerce(column, Text()), f" {word} ") > 0
+
+
+def is_exactly(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
+    """Equality with a constant of our own, spelled out in the SQL.
+
+    Both databases use a partial index only when they can read its condition in the statement.
+    """
+    return column == literal_column(f"'{value}'")

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -46,7 +46,7 @@ class Transaction:
         statement: Executable,
         parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> CursorResult[Any]:
-        return self._connection.execute(statement, parameters)  # type: ignore[return-value]
+        return self._connection.execute(statement, parameters)
 
     @property
     def connection(self) -> Connection:
@@ -160,10 +160,8 @@ class Database:
     def _ring(self) -> None:
         if self._bell is None:
             return
-        try:
+        with suppress(OSError):  # no dispatcher is listening, or it has been rung often enough
             self._bell.sendto(b"!", str(self.bell_path))
-        except OSError:
-            pass  # no dispatcher is listening, or it has been rung often enough already
 
 
 def _with_driver(url: str) -> URL:
@@ -211,7 +209,7 @@ def _fold(text: str | None) -> str | None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    reads = connection.get_execution_options().get("coursebell_reads", False)
+    reads = "coursebell_reads" in connection.get_execution_options()
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 

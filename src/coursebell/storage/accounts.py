@@ -1,0 +1,112 @@
+"""API tokens: credentials of users, stored as digests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select, update
+
+from coursebell.domain.lists import Page, Slice
+from coursebell.domain.model import Role, Token
+from coursebell.storage.database import Transaction
+from coursebell.storage.lists import slice_of
+from coursebell.storage.tables import tokens, users
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A token with what its user may do."""
+
+    token_id: str
+    organization_id: str
+    user_id: str
+    role: Role
+    last_used_at: datetime | None
+
+
+def insert_token(tx: Transaction, organization_id: str, token: Token, digest: str) -> None:
+    tx.execute(
+        insert(tokens).values(
+            id=token.id,
+            organization_id=organization_id,
+            user_id=token.user_id,
+            name=token.name,
+            digest=digest,
+            created_at=token.created_at,
+        )
+    )
+
+
+def find_credential(tx: Transaction, digest: str) -> Credential | None:
+    """The one query that names no organization: the token is what says which."""
+    query = (
+        select(
+            tokens.c.id,
+            tokens.c.organization_id,
+            tokens.c.user_id,
+            tokens.c.last_used_at,
+            users.c.role,
+        )
+        .join(users, users.c.id == tokens.c.user_id)
+        .where(tokens.c.digest == digest, users.c.deleted_at.is_(None))
+    )
+    row = tx.execute(query).one_or_none()
+    if row is None:
+        return None
+    return Credential(
+        token_id=row.id,
+        organization_id=row.organization_id,
+        user_id=row.user_id,
+        role=Role(row.role),
+        last_used_at=row.last_used_at,
+    )
+
+
+def record_use(tx: Transaction, token_id: str, now: datetime) -> None:
+    tx.execute(update(tokens).where(tokens.c.id == token_id).values(last_used_at=now))
+
+
+def find_token(tx: Transaction, organization_id: str, token_id: str) -> Token | None:
+    query = select(tokens).where(
+        tokens.c.organization_id == organization_id, tokens.c.id == token_id
+    )
+    row = tx.execute(query).one_or_none()
+    return None if row is None else _token(row)
+
+
+def list_tokens(
+    tx: Transaction, organization_id: str, user_id: str | None, page: Page
+) -> Slice[Token]:
+    query = select(tokens).where(tokens.c.organization_id == organization_id)
+    if user_id:
+        query = query.where(tokens.c.user_id == user_id)
+    return slice_of(tx, query.order_by(tokens.c.key), page, _token)
+
+
+def delete_token(tx: Transaction, organization_id: str, token_id: str) -> None:
+    tx.execute(
+        delete(tokens).where(tokens.c.organization_id == organization_id, tokens.c.id == token_id)
+    )
+
+
+def delete_tokens_of(tx: Transaction, organization_id: str, user_id: str) -> Sequence[str]:
+    """Revoke all of a user's tokens; their ids."""
+    statement = (
+        delete(tokens)
+        .where(tokens.c.organization_id == organization_id, tokens.c.user_id == user_id)
+        .returning(tokens.c.id)
+    )
+    return tx.execute(statement).scalars().all()
+
+
+def _token(row: Row[Any]) -> Token:
+    return Token(
+        id=row.id,
+        user_id=row.user_id,
+        name=row.name,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+    )

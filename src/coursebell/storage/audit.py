@@ -1,0 +1,84 @@
+"""The audit trail: who changed what, when, from what to what, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, insert, select
+
+from coursebell.domain.model import Actor, new_id
+from coursebell.storage.database import Transaction
+from coursebell.storage.tables import audit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One entry. `before` and `after` hold what changed, without secrets."""
+
+    actor: Actor
+    action: str  # `registration.end`, `user.create`, ...
+    subject: str
+    subject_id: str
+    before: Mapping[str, object] | None = None
+    after: Mapping[str, object] | None = None
+    reason: str | None = None
+
+
+def insert_changes(tx: Transaction, changes: Sequence[Change], now: datetime) -> None:
+    rows = [
+        {
+            "id": new_id(),
+            "organization_id": change.actor.organization_id,
+            "at": now,
+            "actor": change.actor.kind,
+            "user_id": change.actor.user_id,
+            "token_id": change.actor.token_id,
+            "action": change.action,
+            "subject": change.subject,
+            "subject_id": change.subject_id,
+            "before": change.before,
+            "after": change.after,
+            "reason": change.reason,
+        }
+        for change in changes
+    ]
+    if rows:
+        tx.execute(insert(audit), rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A change as the trail keeps it."""
+
+    at: datetime
+    actor: str
+    user_id: str | None
+    action: str
+    before: Mapping[str, object] | None
+    after: Mapping[str, object] | None
+    reason: str | None
+
+
+def list_changes_of(tx: Transaction, organization_id: str, subject_id: str) -> list[Entry]:
+    """Everything that was done to one subject, oldest first."""
+    query = (
+        select(audit)
+        .where(audit.c.organization_id == organization_id, audit.c.subject_id == subject_id)
+        .order_by(audit.c.key)
+    )
+    return [_entry(row) for row in tx.execute(query)]
+
+
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(
+        at=row.at,
+        actor=row.actor,
+        user_id=row.user_id,
+        action=row.action,
+        before=row.before,
+        after=row.after,
+        reason=row.reason,
+    )

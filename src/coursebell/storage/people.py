@@ -1,0 +1,212 @@
+"""Organizations and their users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, and_, func, insert, or_, select, update
+
+from coursebell.domain.lists import Page, Slice, UserFilters
+from coursebell.domain.model import Organization, Role, SignIn, User
+from coursebell.storage.database import Transaction
+from coursebell.storage.lists import equals, has_text, in_range, slice_of
+from coursebell.storage.tables import organizations, users
+
+USER_COLUMNS = (
+    users.c.id,
+    users.c.first_name,
+    users.c.last_name,
+    users.c.username,
+    users.c.email,
+    users.c.locale,
+    users.c.tags,
+    users.c.role,
+    users.c.created_at,
+    users.c.last_login_at,
+)
+
+
+def read_user(row: Row[Any]) -> User:
+    return User(
+        id=row.id,
+        first_name=row.first_name,
+        last_name=row.last_name,
+        username=row.username,
+        email=row.email,
+        locale=row.locale,
+        tags=row.tags,
+        role=Role(row.role),
+        created_at=row.created_at,
+        last_login_at=row.last_login_at,
+    )
+
+
+def insert_organization(tx: Transaction, organization: Organization) -> None:
+    tx.execute(
+        insert(organizations).values(
+            id=organization.id,
+            name=organization.name,
+            zone=organization.zone,
+            locale=organization.locale,
+            sign_in=organization.sign_in,
+            created_at=organization.created_at,
+        )
+    )
+
+
+def get_organization(tx: Transaction, organization_id: str) -> Organization:
+    """The organization of an actor, which is known to exist."""
+    query = select(organizations).where(organizations.c.id == organization_id)
+    return _organization(tx.execute(query).one())
+
+
+def list_organizations(tx: Transaction) -> list[Organization]:
+    """All of them, oldest first: for the operator's command line only."""
+    return [
+        _organization(row)
+        for row in tx.execute(select(organizations).order_by(organizations.c.key))
+    ]
+
+
+def _organization(row: Row[Any]) -> Organization:
+    return Organization(
+        id=row.id,
+        name=row.name,
+        zone=row.zone,
+        locale=row.locale,
+        sign_in=SignIn(row.sign_in),
+        created_at=row.created_at,
+    )
+
+
+def insert_user(
+    tx: Transaction, organization_id: str, user: User, password_hash: str | None
+) -> None:
+    tx.execute(
+        insert(users).values(
+            id=user.id,
+            organization_id=organization_id,
+            password_hash=password_hash,
+            created_at=user.created_at,
+            **_changeable(user),
+        )
+    )
+
+
+def update_user(
+    tx: Transaction, organization_id: str, user: User, password_hash: str | None
+) -> None:
+    """Write what may change; a `password_hash` of None leaves the stored one."""
+    values = _changeable(user)
+    if password_hash is not None:
+        values["password_hash"] = password_hash
+    tx.execute(update(users).where(_is(organization_id, user.id)).values(values))
+
+
+def _changeable(user: User) -> dict[str, Any]:
+    return {
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "username": user.username,
+        "username_folded": user.username.casefold(),
+        "email": user.email,
+        "email_folded": user.email.casefold(),
+        "locale": user.locale,
+        "tags": user.tags,
+        "role": user.role,
+    }
+
+
+def mark_user_deleted(tx: Transaction, organization_id: str, user_id: str, now: datetime) -> None:
+    tx.execute(update(users).where(_is(organization_id, user_id)).values(deleted_at=now))
+
+
+def find_user(
+    tx: Transaction, organization_id: str, user_id: str, *, for_update: bool = False
+) -> User | None:
+    query = select(*USER_COLUMNS).where(_is(organization_id, user_id), users.c.deleted_at.is_(None))
+    row = tx.execute(query.with_for_update() if for_update else query).one_or_none()
+    return None if row is None else read_user(row)
+
+
+def find_user_by_email(tx: Transaction, organization_id: str, email: str) -> User | None:
+    query = select(*USER_COLUMNS).where(
+        users.c.organization_id == organization_id,
+        users.c.email_folded == email.casefold(),
+        users.c.deleted_at.is_(None),
+    )
+    row = tx.execute(query).one_or_none()
+    return None if row is None else read_user(row)
+
+
+def list_users_by_id(
+    tx: Transaction, organization_id: str, user_ids: set[str], *, living: bool = True
+) -> Mapping[str, User]:
+    query = select(*USER_COLUMNS).where(
+        users.c.organization_id == organization_id, users.c.id.in_(user_ids)
+    )
+    if living:
+        query = query.where(users.c.deleted_at.is_(None))
+    return {row.id: read_user(row) for row in tx.execute(query)}
+
+
+def taken_names(tx: Transaction, organization_id: str, user: User) -> tuple[bool, bool]:
+    """Whether another living user has this e-mail address, and this username."""
+    others = select(users.c.email_folded, users.c.username_folded).where(
+        users.c.organization_id == organization_id,
+        users.c.deleted_at.is_(None),
+        users.c.id != user.id,
+        or_(
+            users.c.email_folded == user.email.casefold(),
+            users.c.username_folded == user.username.casefold(),
+        ),
+    )
+    rows = tx.execute(others).all()
+    return (
+        any(row.email_folded == user.email.casefold() for row in rows),
+        any(row.username_folded == user.username.casefold() for row in rows),
+    )
+
+
+def lock_admins(tx: Transaction, organization_id: str) -> set[str]:
+    """The ids of all administrators, locked so that two cannot demote each other at once."""
+    query = select(users.c.id).where(
+        users.c.organization_id == organization_id,
+        users.c.role == Role.ADMIN,
+        users.c.deleted_at.is_(None),
+    )
+    return set(tx.execute(query.order_by(users.c.key).with_for_update()).scalars())
+
+
+def list_users(
+    tx: Transaction, organization_id: str, filters: UserFilters, page: Page
+) -> Slice[User]:
+    query: Select[Any] = (
+        select(*USER_COLUMNS)
+        .where(
+            users.c.organization_id == organization_id,
+            users.c.deleted_at.is_(None),
+            in_range(users.c.created_at, filters.created),
+            in_range(users.c.last_login_at, filters.last_login),
+            has_text(users.c.first_name, filters.first_name),
+            has_text(users.c.last_name, filters.last_name),
+            has_text(users.c.username, filters.username),
+            has_text(users.c.email, filters.email),
+            equals(users.c.role, filters.role),
+        )
+        .order_by(users.c.key)
+    )
+    return slice_of(tx, query, page, read_user)
+
+
+def count_users(tx: Transaction) -> int:
+    """Living users of all organizations."""
+    query = select(func.count()).select_from(users).where(users.c.deleted_at.is_(None))
+    count: int = tx.execute(query).scalar_one()
+    return count
+
+
+def _is(organization_id: str, user_id: str) -> Any:
+    return and_(users.c.organization_id == organization_id, users.c.id == user_id)

@@ -1,0 +1,207 @@
+"""Registrations: reading, locking, writing batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, Select, bindparam, func, insert, select, text, tuple_, update
+
+from coursebell.domain.lists import Page, RegistrationFilters, Slice
+from coursebell.domain.model import MoveOn, Policy, Registration, Source, Status
+from coursebell.storage.columns import is_exactly
+from coursebell.storage.database import Transaction
+from coursebell.storage.lists import equals, in_range, slice_of
+from coursebell.storage.tables import offerings, registrations
+
+
+def insert_registrations(
+    tx: Transaction, organization_id: str, new: Sequence[Registration]
+) -> None:
+    """Raises `RaceError` when a user would have two active ones for an offering."""
+    rows = [
+        {
+            "id": registration.id,
+            "organization_id": organization_id,
+            "user_id": registration.user_id,
+            "offering_id": registration.offering_id,
+            "attempt": registration.attempt,
+            "created_at": registration.created_at,
+            **_values(registration),
+        }
+        for registration in new
+    ]
+    if rows:
+        tx.execute(insert(registrations), rows)
+
+
+def update_registrations(tx: Transaction, changed: Iterable[Registration]) -> None:
+    """Write rows that `lock_registrations` gave."""
+    statement = (
+        update(registrations)
+        .where(registrations.c.id == bindparam("row_id"))
+        .values({name: bindparam(name) for name in _CHANGEABLE})
+    )
+    rows = [{"row_id": registration.id, **_values(registration)} for registration in changed]
+    if rows:
+        tx.execute(statement, rows)
+
+
+def lock_registrations(
+    tx: Transaction, organization_id: str, ids: set[str]
+) -> Mapping[str, Registration]:
+    """Those that exist, locked in one order, so that batches cannot deadlock."""
+    query = (
+        select(registrations)
+        .where(registrations.c.organization_id == organization_id, registrations.c.id.in_(ids))
+        .order_by(registrations.c.key)
+        .with_for_update()
+    )
+    return {row.id: read_registration(row) for row in tx.execute(query)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TitledRegistration:
+    """A registration as it is shown: with the title of its offering."""
+
+    registration: Registration
+    title: str
+
+
+def find_registration(
+    tx: Transaction, organization_id: str, registration_id: str
+) -> TitledRegistration | None:
+    query = _titled().where(
+        registrations.c.organization_id == organization_id, registrations.c.id == registration_id
+    )
+    row = tx.execute(query).one_or_none()
+    return None if row is None else _read_titled(row)
+
+
+def _titled() -> Select[Any]:
+    return select(registrations, offerings.c.title).join(
+        offerings, offerings.c.id == registrations.c.offering_id
+    )
+
+
+def _read_titled(row: Row[Any]) -> TitledRegistration:
+    return TitledRegistration(registration=read_registration(row), title=row.title)
+
+
+def active_attempts(tx: Transaction, pairs: set[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
+    """The id of the active registration of each (user, offering) that has one."""
+    query = select(registrations.c.id, registrations.c.user_id, registrations.c.offering_id).where(
+        tuple_(registrations.c.user_id, registrations.c.offering_id).in_(pairs),
+        is_exactly(registrations.c.status, Status.ACTIVE),
+    )
+    return {(row.user_id, row.offering_id): row.id for row in tx.execute(query)}
+
+
+def last_attempts(tx: Transaction, pairs: set[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
+    """The highest attempt number of each (user, offering) that has any."""
+    query = (
+        select(
+            registrations.c.user_id,
+            registrations.c.offering_id,
+            func.max(registrations.c.attempt).label("attempt"),
+        )
+        .where(tuple_(registrations.c.user_id, registrations.c.offering_id).in_(pairs))
+        .group_by(registrations.c.user_id, registrations.c.offering_id)
+    )
+    return {(row.user_id, row.offering_id): row.attempt for row in tx.execute(query)}
+
+
+def active_ids_of_user(tx: Transaction, organization_id: str, user_id: str) -> list[str]:
+    query = select(registrations.c.id).where(
+        registrations.c.organization_id == organization_id,
+        registrations.c.user_id == user_id,
+        is_exactly(registrations.c.status, Status.ACTIVE),
+    )
+    return list(tx.execute(query.order_by(registrations.c.key)).scalars())
+
+
+def ids_to_halt(tx: Transaction, offering_id: str, limit: int) -> list[str]:
+    query = select(registrations.c.id).where(
+        registrations.c.offering_id == offering_id,
+        is_exactly(registrations.c.status, Status.ACTIVE),
+        text("NOT registrations.extended"),
+    )
+    return list(tx.execute(query.order_by(registrations.c.key).limit(limit)).scalars())
+
+
+def list_registrations(
+    tx: Transaction, organization_id: str, filters: RegistrationFilters, page: Page
+) -> Slice[TitledRegistration]:
+    query = (
+        _titled()
+        .where(
+            registrations.c.organization_id == organization_id,
+            equals(registrations.c.status, filters.status),
+            equals(registrations.c.user_id, filters.user_id),
+            equals(registrations.c.offering_id, filters.offering_id),
+            in_range(registrations.c.created_at, filters.created),
+            in_range(registrations.c.begin_at, filters.begin),
+            in_range(registrations.c.last_active_at, filters.last_active),
+            in_range(registrations.c.end_at, filters.end),
+        )
+        .order_by(registrations.c.key)
+    )
+    return slice_of(tx, query, page, _read_titled)
+
+
+_CHANGEABLE = (
+    "status",
+    "grade",
+    "source",
+    "grader_id",
+    "grader_comment",
+    "begin_at",
+    "last_active_at",
+    "end_at",
+    "extended",
+    "event_count",
+    "policy_passing_grade",
+    "policy_move_on",
+)
+
+
+def _values(registration: Registration) -> dict[str, Any]:
+    policy = registration.policy
+    return {
+        "status": registration.status,
+        "grade": registration.grade,
+        "source": registration.source,
+        "grader_id": registration.grader_id,
+        "grader_comment": registration.grader_comment,
+        "begin_at": registration.begin_at,
+        "last_active_at": registration.last_active_at,
+        "end_at": registration.end_at,
+        "extended": registration.extended,
+        "event_count": registration.event_count,
+        "policy_passing_grade": None if policy is None else policy.passing_grade,
+        "policy_move_on": None if policy is None else policy.move_on,
+    }
+
+
+def read_registration(row: Row[Any]) -> Registration:
+    return Registration(
+        id=row.id,
+        user_id=row.user_id,
+        offering_id=row.offering_id,
+        attempt=row.attempt,
+        status=Status(row.status),
+        grade=row.grade,
+        source=None if row.source is None else Source(row.source),
+        grader_id=row.grader_id,
+        grader_comment=row.grader_comment,
+        created_at=row.created_at,
+        begin_at=row.begin_at,
+        last_active_at=row.last_active_at,
+        end_at=row.end_at,
+        extended=row.extended,
+        event_count=row.event_count,
+        policy=None
+        if row.policy_move_on is None
+        else Policy(passing_grade=row.policy_passing_grade, move_on=MoveOn(row.policy_move_on)),
+    )

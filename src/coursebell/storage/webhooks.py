@@ -1,0 +1,199 @@
+"""Webhooks: what receivers asked for, with their sealed secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, insert, select, update
+
+from coursebell.domain.lists import Page, Slice
+from coursebell.domain.model import Method, Payload, Webhook, WebhookStatus
+from coursebell.storage.database import Transaction
+from coursebell.storage.lists import slice_of
+from coursebell.storage.seal import Seal
+from coursebell.storage.tables import webhooks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """What decides, at commit, whether and how a webhook is told an event."""
+
+    webhook_id: str
+    events: tuple[str, ...]
+    filters: Mapping[str, object]
+    payload: Payload
+    status: WebhookStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a dispatcher reads at each attempt."""
+
+    webhook_id: str
+    organization_id: str
+    url: str
+    method: Method
+    headers: Mapping[str, str]
+    secret: str
+    timeout_seconds: int
+    retry_schedule: tuple[int, ...]
+    max_in_flight: int
+
+
+def insert_webhook(
+    tx: Transaction, webhook: Webhook, headers: Mapping[str, str], secret: str, seal: Seal
+) -> None:
+    tx.execute(
+        insert(webhooks).values(
+            id=webhook.id,
+            organization_id=webhook.organization_id,
+            created_at=webhook.created_at,
+            status=webhook.status,
+            disabled_reason=webhook.disabled_reason,
+            secret_sealed=seal.seal(secret.encode()),
+            headers_sealed=_seal_headers(headers, seal),
+            **_changeable(webhook),
+        )
+    )
+
+
+def update_webhook(
+    tx: Transaction, webhook: Webhook, headers: Mapping[str, str] | None, seal: Seal
+) -> None:
+    """Write what may change; `headers` of None leaves the stored ones."""
+    values = _changeable(webhook)
+    if headers is not None:
+        values["headers_sealed"] = _seal_headers(headers, seal)
+    tx.execute(update(webhooks).where(_is(webhook.organization_id, webhook.id)).values(values))
+
+
+def set_webhook_status(
+    tx: Transaction,
+    organization_id: str,
+    webhook_id: str,
+    status: WebhookStatus,
+    reason: str | None,
+) -> None:
+    statement = update(webhooks).where(_is(organization_id, webhook_id))
+    tx.execute(statement.values(status=status, disabled_reason=reason))
+
+
+def mark_webhook_deleted(
+    tx: Transaction, organization_id: str, webhook_id: str, now: datetime
+) -> None:
+    tx.execute(update(webhooks).where(_is(organization_id, webhook_id)).values(deleted_at=now))
+
+
+def find_webhook(
+    tx: Transaction, organization_id: str, webhook_id: str, *, for_update: bool = False
+) -> Webhook | None:
+    query = select(webhooks).where(
+        _is(organization_id, webhook_id), webhooks.c.deleted_at.is_(None)
+    )
+    row = tx.execute(query.with_for_update() if for_update else query).one_or_none()
+    return None if row is None else _webhook(row)
+
+
+def list_webhooks(tx: Transaction, organization_id: str, page: Page) -> Slice[Webhook]:
+    query = (
+        select(webhooks)
+        .where(webhooks.c.organization_id == organization_id, webhooks.c.deleted_at.is_(None))
+        .order_by(webhooks.c.key)
+    )
+    return slice_of(tx, query, page, _webhook)
+
+
+def list_subscriptions(tx: Transaction, organization_id: str) -> list[Subscription]:
+    """Of every webhook there is, in the order they were made."""
+    query = (
+        select(
+            webhooks.c.id,
+            webhooks.c.events,
+            webhooks.c.filters,
+            webhooks.c.payload,
+            webhooks.c.status,
+        )
+        .where(webhooks.c.organization_id == organization_id, webhooks.c.deleted_at.is_(None))
+        .order_by(webhooks.c.key)
+    )
+    return [
+        Subscription(
+            webhook_id=row.id,
+            events=row.events,
+            filters=row.filters,
+            payload=Payload(row.payload),
+            status=WebhookStatus(row.status),
+        )
+        for row in tx.execute(query)
+    ]
+
+
+def list_targets(tx: Transaction, webhook_ids: Sequence[str], seal: Seal) -> dict[str, Target]:
+    """Raises `SealError` when a secret cannot be opened."""
+    query = select(webhooks).where(webhooks.c.id.in_(webhook_ids))
+    return {row.id: _target(row, seal) for row in tx.execute(query)}
+
+
+def _target(row: Row[Any], seal: Seal) -> Target:
+    sealed = row.headers_sealed
+    headers: dict[str, str] = {} if sealed is None else json.loads(seal.open(sealed))
+    return Target(
+        webhook_id=row.id,
+        organization_id=row.organization_id,
+        url=row.url,
+        method=Method(row.method),
+        headers=headers,
+        secret=seal.open(row.secret_sealed).decode(),
+        timeout_seconds=row.timeout_seconds,
+        retry_schedule=tuple(row.retry_schedule),
+        max_in_flight=row.max_in_flight,
+    )
+
+
+def _seal_headers(headers: Mapping[str, str], seal: Seal) -> bytes | None:
+    return seal.seal(json.dumps(dict(headers)).encode()) if headers else None
+
+
+def _is(organization_id: str, webhook_id: str) -> ColumnElement[bool]:
+    return and_(webhooks.c.organization_id == organization_id, webhooks.c.id == webhook_id)
+
+
+def _changeable(webhook: Webhook) -> dict[str, Any]:
+    return {
+        "name": webhook.name,
+        "url": webhook.url,
+        "method": webhook.method,
+        "events": webhook.events,
+        "filters": dict(webhook.filters),
+        "header_names": webhook.header_names,
+        "payload": webhook.payload,
+        "timeout_seconds": webhook.timeout_seconds,
+        "retry_schedule": list(webhook.retry_schedule),
+        "max_in_flight": webhook.max_in_flight,
+        "rate_per_second": webhook.rate_per_second,
+    }
+
+
+def _webhook(row: Row[Any]) -> Webhook:
+    return Webhook(
+        id=row.id,
+        organization_id=row.organization_id,
+        name=row.name,
+        url=row.url,
+        method=Method(row.method),
+        events=row.events,
+        filters=row.filters,
+        header_names=row.header_names,
+        payload=Payload(row.payload),
+        timeout_seconds=row.timeout_seconds,
+        retry_schedule=tuple(row.retry_schedule),
+        max_in_flight=row.max_in_flight,
+        rate_per_second=row.rate_per_second,
+        status=WebhookStatus(row.status),
+        disabled_reason=row.disabled_reason,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,66 @@
+"""Verify and read the deliveries of Coursebell. Standard library only."""
+
+from coursebell_receiver.deduplication import Claim, Deduplicator, InMemoryDeduplicator, once
+from coursebell_receiver.errors import InProgressError, Reason, SecretError, VerificationError
+from coursebell_receiver.events import (
+    Course,
+    DeliveryKind,
+    Element,
+    ElementAwaitingGrade,
+    ElementCompleted,
+    ElementPublished,
+    Event,
+    Offering,
+    OfferingCompleted,
+    OfferingRegistered,
+    Registration,
+    RegistrationEjected,
+    RegistrationGradeChanged,
+    RegistrationReopened,
+    RegradedRegistration,
+    Source,
+    UnknownEvent,
+    User,
+    UserCreated,
+    UserErased,
+)
+from coursebell_receiver.reception import receive
+from coursebell_receiver.signature import Signer, decode_secret, generate_secret, sign
+from coursebell_receiver.verification import verify
+
+__all__ = [
+    "Claim",
+    "Course",
+    "Deduplicator",
+    "DeliveryKind",
+    "Element",
+    "ElementAwaitingGrade",
+    "ElementCompleted",
+    "ElementPublished",
+    "Event",
+    "InMemoryDeduplicator",
+    "InProgressError",
+    "Offering",
+    "OfferingCompleted",
+    "OfferingRegistered",
+    "Reason",
+    "Registration",
+    "RegistrationEjected",
+    "RegistrationGradeChanged",
+    "RegistrationReopened",
+    "RegradedRegistration",
+    "SecretError",
+    "Signer",
+    "Source",
+    "UnknownEvent",
+    "User",
+    "UserCreated",
+    "UserErased",
+    "VerificationError",
+    "decode_secret",
+    "generate_secret",
+    "once",
+    "receive",
+    "sign",
+    "verify",
+]

@@ -1,10 +1,10 @@
 # Everything starts from here: `make` alone lists the targets. All of them set themselves up.
 
-PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13 python; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 STAMP := .venv/.installed
+# The first of these that is Python 3.11 or newer makes .venv; `make setup PYTHONS=...` names another.
+PYTHONS ?= python3.11 python3 python
 # How many processes run the tests: one a core, unless told otherwise (`make test WORKERS=0`).
 WORKERS ?= auto
 # `make lock LOCK=--upgrade` takes the newest of everything, otherwise pins stay where they fit.
@@ -26,7 +26,7 @@ check: $(STAMP) ## style, types, floors, docs, migrations: everything that needs
 	@$(BIN)/python tools/check.py
 
 test: $(STAMP) ## run every test, on SQLite and PostgreSQL, and measure coverage
-	@$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term --durations=10
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term --durations=10
 
 lock: $(STAMP) ## write constraints.txt anew from pyproject.toml
 	@$(BIN)/python tools/requirements.py | CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile \
@@ -44,10 +44,15 @@ clean: ## remove what the other targets made
 # The packages of this repository are built with the pinned setuptools: an isolated build would
 # fetch an unpinned one, twice.
 $(STAMP): pyproject.toml receiver/pyproject.toml constraints.txt tools/requirements.py
-	@test -n '$(PYTHON)' || { echo 'Coursebell needs Python 3.11 or newer: none was found on PATH.' >&2; exit 1; }
-	@test -x $(BIN)/python || { echo "setup: making .venv with $$($(PYTHON) --version)" >&2; \
-		$(PYTHON) -m venv .venv || { rm -rf .venv; \
-		echo 'setup: no virtual environment could be made (on Debian: apt-get install python3-venv)' >&2; exit 1; }; }
+	@test -x $(BIN)/python || { \
+		for candidate in $(PYTHONS); do \
+			$$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+				&& python=$$candidate && break; \
+		done; \
+		test -n "$$python" || { echo 'setup: Python 3.11 or newer is needed, and none is on PATH' >&2; exit 1; }; \
+		echo "setup: making .venv with $$($$python --version)" >&2; \
+		$$python -m venv .venv || { rm -rf .venv; \
+			echo 'setup: that Python makes no environments; on Debian: apt-get install python3-venv' >&2; exit 1; }; }
 	@echo 'setup: installing what constraints.txt pins' >&2
 	@$(BIN)/python tools/requirements.py > .venv/requirements.txt
 	@$(PIP) install --constraint constraints.txt --requirement .venv/requirements.txt

@@ -1,0 +1,46 @@
+"""The two addresses of the API: routes stand once under `/api/v5` and are served under both."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from coursebell.web.errors import NoSuchAddressError
+
+BASE = "/api/v5"
+ALIAS = "/dc/api/v5"
+
+
+class Bases:
+    """Maps `/dc/api/v5/...` and a trailing slash onto the routes, and remembers what was asked.
+
+    A path with an encoded slash names nothing and is refused, so that it is never taken for a
+    path of more parts.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = _rebased(scope)
+        await self._app(scope, receive, send)
+
+
+def base_of(scope: Scope) -> str:
+    """The base under which the request came: `/api/v5` or `/dc/api/v5`."""
+    return str(scope.get("coursebell.base", BASE))
+
+
+def _rebased(scope: Scope) -> Scope:
+    path: str = scope["path"]
+    for base in (ALIAS, BASE):
+        if path.startswith(f"{base}/"):
+            _refuse_encoded_slash(scope)
+            rest = path.removeprefix(base).removesuffix("/")
+            return {**scope, "path": BASE + rest, "coursebell.base": base}
+    return scope
+
+
+def _refuse_encoded_slash(scope: Scope) -> None:
+    if b"%2f" in scope.get("raw_path", b"").lower():
+        raise NoSuchAddressError

@@ -69,7 +69,7 @@ class Result:
     outcome: Outcome
     started: float  # time.monotonic() at `Client.start`
     duration_ms: int
-    address: str | None  # connected to, or refused by the guard
+    address: str | None  # connected to; else tried last, or refused by the guard
     response_headers: str
     response_body: bytes
     error: str | None
@@ -112,17 +112,16 @@ class Transfer:
 
     def result(self, code: int, message: str | None) -> Result:
         outcome = self._outcome(code)
-        refused = self._guard.refused if outcome.name == retry.BLOCKED_ADDRESS else None
         headers, body = self._answer(outcome)
         return Result(
             key=self._request.key,
             outcome=outcome,
             started=self._started,
             duration_ms=round(self.curl.getinfo(pycurl.TOTAL_TIME) * 1000),
-            address=refused or self.curl.getinfo(pycurl.PRIMARY_IP) or None,
+            address=self.curl.getinfo(pycurl.PRIMARY_IP) or self._guard.tried,
             response_headers=headers,
             response_body=body,
-            error=self._error(outcome, message),
+            error=self._error(outcome, code, message),
         )
 
     def _set_options(self, request: Request) -> None:
@@ -159,11 +158,15 @@ class Transfer:
     def _truncated(self) -> bool:
         return self._body_size > MAX_BODY_BYTES
 
+    @property
+    def _complete(self) -> bool:
+        """Whether the blank line after the headers came: libcurl does not insist on it."""
+        return b"\r\n" in self._headers or b"\n" in self._headers
+
     def _outcome(self, code: int) -> Outcome:
         status = self.curl.getinfo(pycurl.RESPONSE_CODE)
-        if self._headers_size > MAX_HEADERS_BYTES:
-            return Outcome(name=retry.BAD_RESPONSE, status_code=status or None)
-        if code == pycurl.E_OK or (code == pycurl.E_WRITE_ERROR and self._truncated):
+        cut_off = code == pycurl.E_WRITE_ERROR and self._truncated
+        if cut_off or (code == pycurl.E_OK and self._complete):
             return retry.outcome_of(
                 status, retry_after=self._retry_after(status), truncated=self._truncated
             )
@@ -188,12 +191,14 @@ class Transfer:
         headers = b"".join(self._headers)[:KEPT_HEADERS].decode("latin-1")
         return headers, b"".join(self._body)[:KEPT_BODY]
 
-    def _error(self, outcome: Outcome, message: str | None) -> str | None:
+    def _error(self, outcome: Outcome, code: int, message: str | None) -> str | None:
         if outcome.name == retry.BLOCKED_ADDRESS:
             return f"The address {self._guard.refused} is not public."
         if self._headers_size > MAX_HEADERS_BYTES:
             return f"The answer's headers are longer than {MAX_HEADERS_BYTES} bytes."
-        return None if outcome.delivered or self._truncated else message
+        if code == pycurl.E_OK:
+            return None if self._complete else "The answer ended within its headers."
+        return None if self._truncated else message or f"libcurl ended with error {code}."
 
 
 def _header_lines(headers: tuple[tuple[str, str], ...]) -> list[str]:

@@ -41,16 +41,25 @@ class Guard:
         """The first address refused, when no other one was permitted; else None."""
         return None if self._opened else self._refused
 
+    @property
+    def tried(self) -> str | None:
+        """The last address that a socket was opened for, else the first refused."""
+        return self._opened or self._refused
+
     def forget(self) -> None:
         """Begins a new transfer."""
-        self._opened = False
+        self._opened: str | None = None
         self._refused: str | None = None
 
     def open(self, purpose: int, address: SocketAddress) -> socket.socket | int:
         """For `OPENSOCKETFUNCTION`: a socket for `address`, or `SOCKET_BAD`."""
-        if not self._permits(address):
+        if isinstance(address.addr, bytes):  # a family without IP addresses
             return int(pycurl.SOCKET_BAD)
-        self._opened = True
+        host = address.addr[0]
+        if not self._rules.permits(ip_address(host)):
+            self._refused = self._refused or host
+            return int(pycurl.SOCKET_BAD)
+        self._opened = host
         return socket.socket(address.family, address.socktype, address.protocol)
 
     @staticmethod
@@ -58,14 +67,3 @@ class Guard:
         """For `SOCKOPTFUNCTION`: pycurl duplicates the socket, which loses close-on-exec."""
         fcntl.fcntl(descriptor, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
         return int(pycurl.SOCKOPT_OK)
-
-    def _permits(self, address: SocketAddress) -> bool:
-        if address.family not in (socket.AF_INET, socket.AF_INET6) or isinstance(
-            address.addr, bytes
-        ):
-            return False
-        host = address.addr[0]
-        if self._rules.permits(ip_address(host)):
-            return True
-        self._refused = self._refused or host
-        return False

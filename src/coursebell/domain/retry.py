@@ -37,7 +37,7 @@ class Outcome:
     """
 
     name: str
-    status_code: int | None = None  # None: no answer was understood
+    status_code: int | None = None  # as far as one was read, even if the answer then broke off
     retry_after: int | None = None  # seconds the receiver asked to be left alone
     truncated: bool = False  # the answer's body was longer than is read
 
@@ -102,12 +102,12 @@ def decide(outcome: Outcome, failures: int, policy: RetryPolicy, jitter: float) 
     """
     if outcome.delivered:
         return Delivered()
-    if outcome.status_code == 410:
+    if outcome.name == "http_410":
         return Gone()
     if failures >= len(policy.schedule):
         return Failed()
     wait = policy.schedule[failures] * (1 - JITTER + 2 * JITTER * jitter)
-    if outcome.status_code in (429, 503) and outcome.retry_after is not None:
+    if outcome.name in ("http_429", "http_503") and outcome.retry_after is not None:
         wait = min(max(wait, outcome.retry_after), DAY)
     return RetryAfter(wait)
 

@@ -5,6 +5,7 @@ WEBHOOK_SECRET=whsec_... uvicorn receiver_asgi:app --port 9000
 
 import os
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from coursebell_receiver import (
     Event,
@@ -15,6 +16,10 @@ from coursebell_receiver import (
     once,
     verify,
 )
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 SECRETS = os.environ["WEBHOOK_SECRET"]  # several, separated by spaces, while a secret rotates
 LARGEST_BODY = 1_000_000  # what is cut off here does not verify
@@ -27,7 +32,7 @@ async def handle(event: Event) -> None:
         print(event.user.id, event.offering.id, event.registration.passed, flush=True)
 
 
-async def app(scope: dict, receive: Callable, send: Callable[[dict], Awaitable[None]]) -> None:
+async def app(scope: Message, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         raise NotImplementedError(scope["type"])
     status = await answer(scope["headers"], await read_body(receive))
@@ -49,8 +54,8 @@ async def answer(headers: list[tuple[bytes, bytes]], body: bytes) -> int:
     return 204
 
 
-async def read_body(receive: Callable) -> bytes:
-    body, more = b"", True
+async def read_body(receive: Receive) -> bytes:
+    body, more = b"", True  # more is false, too, when the client went away
     while more and len(body) <= LARGEST_BODY:
         message = await receive()
         body += message.get("body", b"")

@@ -5,8 +5,8 @@ WEBHOOK_SECRET=whsec_... gunicorn receiver_wsgi:app
 """
 
 import os
-from collections.abc import Callable
 from wsgiref.simple_server import make_server
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from coursebell_receiver import Event, InMemoryDeduplicator, OfferingCompleted, receive
 
@@ -21,7 +21,7 @@ def handle(event: Event) -> None:
         print(event.user.id, event.offering.id, event.registration.passed, flush=True)
 
 
-def app(environ: dict, start_response: Callable) -> list[bytes]:
+def app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
     headers = {
         name.removeprefix("HTTP_").replace("_", "-"): value
         for name, value in environ.items()

@@ -7,37 +7,50 @@ from pathlib import Path
 
 import pytest
 
-from coursebell_receiver import Event, User
-from coursebell_receiver.events import UnknownEvent
+import coursebell_receiver
+from coursebell_receiver import DeliveryKind, Event, Reason, User, events
 from coursebell_receiver.parsing import EVENT_NAMES
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "receive-events.md"
+CLASSES = {
+    name: kind
+    for name, kind in vars(events).items()
+    if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
+}
+
+
+def class_name(event_name: str) -> str:
+    return event_name.title().replace("_", "")
 
 
 def test_events_and_their_parts_cannot_be_changed() -> None:
     user = User(id="u1")
 
     with pytest.raises(dataclasses.FrozenInstanceError):
-        user.email = "someone@example.com"  # type: ignore[misc]
+        user.email = "someone@example.com"
 
 
-def test_every_name_has_a_class_of_the_same_name() -> None:
-    classes = {kind.__name__ for kind in Event.__subclasses__()} - {UnknownEvent.__name__}
-
-    assert classes == {name.title().replace("_", "") for name in EVENT_NAMES}
+def test_every_name_has_a_class_of_the_same_name_and_every_class_but_the_unknown_a_name() -> None:
+    assert {class_name(name) for name in EVENT_NAMES} == CLASSES.keys() - {"UnknownEvent"}
 
 
-def test_every_event_is_documented_with_its_name() -> None:
-    for kind in Event.__subclasses__():
-        first_line = (kind.__doc__ or "").partition("\n")[0]
-        snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in kind.__name__).lstrip("_")
-        assert kind is UnknownEvent or first_line.startswith(f"`{snake}`: ")
+@pytest.mark.parametrize("name", sorted(EVENT_NAMES))
+def test_every_event_is_described_and_exported(name: str) -> None:
+    kind = CLASSES[class_name(name)]
+
+    assert (kind.__doc__ or "").startswith(f"`{name}`: ")
+    assert getattr(coursebell_receiver, kind.__name__) is kind
 
 
-def test_the_guide_names_every_event_and_its_class() -> None:
-    guide = GUIDE.read_text()
+@pytest.mark.parametrize("name", sorted(EVENT_NAMES))
+def test_the_guide_names_every_event_and_its_class(name: str) -> None:
+    guide = GUIDE.read_text(encoding="utf-8")
 
-    for name in EVENT_NAMES:
-        assert f"`{name}`" in guide
-    for kind in Event.__subclasses__():
-        assert f"`{kind.__name__}`" in guide
+    assert f"| `{name}` | `{class_name(name)}` |" in guide
+
+
+def test_the_guide_names_every_reason_and_every_kind_of_delivery() -> None:
+    guide = GUIDE.read_text(encoding="utf-8")
+
+    for word in (*Reason, *DeliveryKind):
+        assert f"`{word.value}`" in guide

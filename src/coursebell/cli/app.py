@@ -1,0 +1,88 @@
+"""The `coursebell` command: global options, and every error as one line on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from coursebell.cli import listen
+from coursebell.cli.context import Invocation
+from coursebell.errors import CoursebellError
+
+FAILURE = 1
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+app = typer.Typer(
+    name="coursebell",
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+app.command()(listen.listen)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out a command line and return the exit code: 0 done, 1 failed, 2 not understood."""
+    try:
+        code = app(list(arguments) or ["--help"], prog_name="coursebell", standalone_mode=False)
+    except typer.TyperException as exc:
+        return _complain(exc.format_message(), exc.exit_code)
+    except CoursebellError as exc:
+        return _complain(exc.message, FAILURE)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, code: int) -> int:
+    sys.stderr.write(f"coursebell: {' '.join(message.split())}\n")
+    return code
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 Typer's callback
+    if wanted:
+        sys.stdout.write(f"coursebell {version('coursebell')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def coursebell(
+    context: typer.Context,
+    *,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where everything is kept; wins over COURSEBELL_DATABASE_URL.",
+        ),
+    ] = None,
+    organization: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Name or id of the organization; needed when there are several."
+        ),
+    ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Tell other systems, reliably and at once, when a learner completes an offering.
+
+    See it work:
+
+        coursebell demo
+
+    Set it up and run it:
+
+        coursebell init --organization "Harbour School"
+
+        coursebell serve
+    """
+    context.obj = Invocation(database_url=database, organization=organization)

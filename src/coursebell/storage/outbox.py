@@ -79,22 +79,14 @@ def insert_deliveries(
     return [str(row["id"]) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class KeyedEvent:
-    """An event with its inside key, for making deliveries of it."""
-
-    key: int
-    event: Event
-
-
-def find_event(tx: Transaction, organization_id: str, event_id: str) -> KeyedEvent | None:
+def find_event(tx: Transaction, organization_id: str, event_id: str) -> Event | None:
     query = select(events).where(
         events.c.organization_id == organization_id,
         events.c.id == event_id,
         events.c.is_test.is_(False),
     )
     row = tx.execute(query).one_or_none()
-    return None if row is None else KeyedEvent(row.key, _event(row))
+    return None if row is None else _event(row)
 
 
 def list_events(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -81,18 +82,22 @@ def _organization(row: Row[Any]) -> Organization:
     )
 
 
-def insert_user(
-    tx: Transaction, organization_id: str, user: User, password_hash: str | None
+def insert_users(
+    tx: Transaction, organization_id: str, new: Sequence[tuple[User, str | None]]
 ) -> None:
-    tx.execute(
-        insert(users).values(
-            id=user.id,
-            organization_id=organization_id,
-            password_hash=password_hash,
-            created_at=user.created_at,
+    """Users with their password hashes. Raises `RaceError` when a name was taken meanwhile."""
+    rows = [
+        {
+            "id": user.id,
+            "organization_id": organization_id,
+            "password_hash": password_hash,
+            "created_at": user.created_at,
             **_changeable(user),
-        )
-    )
+        }
+        for user, password_hash in new
+    ]
+    if rows:
+        tx.execute(insert(users), rows)
 
 
 def update_user(
@@ -110,9 +115,9 @@ def _changeable(user: User) -> dict[str, Any]:
         "first_name": user.first_name,
         "last_name": user.last_name,
         "username": user.username,
-        "username_folded": user.username.casefold(),
+        "username_folded": fold(user.username),
         "email": user.email,
-        "email_folded": user.email.casefold(),
+        "email_folded": fold(user.email),
         "locale": user.locale,
         "tags": user.tags,
         "role": user.role,
@@ -134,7 +139,7 @@ def find_user(
 def find_user_by_email(tx: Transaction, organization_id: str, email: str) -> User | None:
     query = select(*USER_COLUMNS).where(
         users.c.organization_id == organization_id,
-        users.c.email_folded == email.casefold(),
+        users.c.email_folded == fold(email),
         users.c.deleted_at.is_(None),
     )
     row = tx.execute(query).one_or_none()
@@ -142,32 +147,54 @@ def find_user_by_email(tx: Transaction, organization_id: str, email: str) -> Use
 
 
 def list_users_by_id(
-    tx: Transaction, organization_id: str, user_ids: set[str], *, living: bool = True
+    tx: Transaction, organization_id: str, user_ids: set[str]
 ) -> Mapping[str, User]:
+    """Those that exist, deleted ones too: history points at them."""
     query = select(*USER_COLUMNS).where(
         users.c.organization_id == organization_id, users.c.id.in_(user_ids)
     )
-    if living:
-        query = query.where(users.c.deleted_at.is_(None))
     return {row.id: read_user(row) for row in tx.execute(query)}
 
 
-def taken_names(tx: Transaction, organization_id: str, user: User) -> tuple[bool, bool]:
-    """Whether another living user has this e-mail address, and this username."""
-    others = select(users.c.email_folded, users.c.username_folded).where(
+def lock_living_users(
+    tx: Transaction, organization_id: str, user_ids: set[str]
+) -> Mapping[str, User]:
+    """Those that exist and are not deleted, nor can be before this transaction ends."""
+    query = (
+        select(*USER_COLUMNS)
+        .where(
+            users.c.organization_id == organization_id,
+            users.c.id.in_(user_ids),
+            users.c.deleted_at.is_(None),
+        )
+        .order_by(users.c.key)
+        .with_for_update(read=True)
+    )
+    return {row.id: read_user(row) for row in tx.execute(query)}
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The e-mail address and the username of a living user, folded as they are compared."""
+
+    user_id: str
+    email: str
+    username: str
+
+
+def list_names(tx: Transaction, organization_id: str, wanted: set[str]) -> list[Names]:
+    """Of the living users whose e-mail address or username is among `wanted`, folded."""
+    query = select(users.c.id, users.c.email_folded, users.c.username_folded).where(
         users.c.organization_id == organization_id,
         users.c.deleted_at.is_(None),
-        users.c.id != user.id,
-        or_(
-            users.c.email_folded == user.email.casefold(),
-            users.c.username_folded == user.username.casefold(),
-        ),
+        or_(users.c.email_folded.in_(wanted), users.c.username_folded.in_(wanted)),
     )
-    rows = tx.execute(others).all()
-    return (
-        any(row.email_folded == user.email.casefold() for row in rows),
-        any(row.username_folded == user.username.casefold() for row in rows),
-    )
+    return [Names(row.id, row.email_folded, row.username_folded) for row in tx.execute(query)]
+
+
+def fold(name: str) -> str:
+    """How e-mail addresses and usernames are compared."""
+    return name.casefold()
 
 
 def lock_admins(tx: Transaction, organization_id: str) -> set[str]:

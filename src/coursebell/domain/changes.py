@@ -1,0 +1,57 @@
+"""Partial changes: what is not named keeps its value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from enum import Enum
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+
+class Unset(Enum):
+    """The one value that says: not named."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+
+
+def named(changes: object) -> Mapping[str, object]:
+    """The fields of a dataclass of changes that were named."""
+    values = {field.name: getattr(changes, field.name) for field in fields(changes)}  # type: ignore[arg-type]
+    return {name: value for name, value in values.items() if value is not UNSET}
+
+
+def changed(current: T, values: Mapping[str, object]) -> T:
+    """`current` with `values` in place."""
+    return replace(current, **values)  # type: ignore[type-var]
+
+
+def snapshot_of(value: object) -> dict[str, object]:
+    """The fields of a dataclass value that have something in them, as plain JSON values."""
+    values = ((field.name, getattr(value, field.name)) for field in fields(value))  # type: ignore[arg-type]
+    return {name: plain(each) for name, each in values if each is not None}
+
+
+def difference(before: object, after: object) -> tuple[dict[str, object], dict[str, object]]:
+    """The fields of two dataclass values of a kind that differ, as plain JSON values."""
+    old, new = {}, {}
+    for field in fields(after):  # type: ignore[arg-type]
+        was, is_ = getattr(before, field.name), getattr(after, field.name)
+        if was != is_:
+            old[field.name], new[field.name] = plain(was), plain(is_)
+    return old, new
+
+
+def plain(value: object) -> object:
+    """A value as JSON knows it; what JSON lacks becomes its text."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(each) for each in value]
+    return str(value)

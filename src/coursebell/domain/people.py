@@ -1,0 +1,40 @@
+"""What may stand in a user's fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from email_validator import EmailNotValidError, validate_email
+
+from coursebell.errors import InvalidInputError
+
+_LETTER = re.compile(r"[^\W\d_]")
+_DIGIT = re.compile(r"\d")
+MIN_PASSWORD, MAX_PASSWORD = 6, 64
+
+
+def check_email(email: str) -> None:
+    """Syntax only (RFC 5322 as the web uses it): special-use domains are fine, DNS is not asked.
+
+    Raises `InvalidInputError` with the vendor's words.
+    """
+    try:
+        validate_email(
+            email, check_deliverability=False, globally_deliverable=False, test_environment=True
+        )
+    except EmailNotValidError as exc:
+        raise InvalidInputError(field_errors={"email": "Invalid email address"}) from exc
+
+
+def check_password(password: str) -> None:
+    """6 to 64 characters with a letter and a digit, as the vendor asks."""
+    long_enough = MIN_PASSWORD <= len(password) <= MAX_PASSWORD
+    if not (long_enough and _LETTER.search(password) and _DIGIT.search(password)):
+        rule = "Must have 6 to 64 characters, among them a letter and a digit."
+        raise InvalidInputError(field_errors={"password": rule})
+
+
+def split_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """Tags have no space or comma: one that has is split into several. Repeats are dropped."""
+    return tuple(dict.fromkeys(word for tag in tags for word in re.split(r"[\s,]+", tag) if word))

@@ -1,0 +1,61 @@
+"""Events on their way out: stored, and one delivery for each webhook that wants them.
+
+Runs inside the transaction of the use case that made the events, so that there is never a change
+without its event, nor an event without its change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from coursebell.domain.events import NewEvent, encode, in_profile, matches
+from coursebell.domain.model import DeliveryKind, DeliveryStatus, Payload, WebhookStatus
+from coursebell.services.registrar import Registrar
+from coursebell.storage import outbox, webhooks
+from coursebell.storage.database import Transaction
+from coursebell.storage.webhooks import Subscription
+
+
+def publish(
+    tx: Transaction,
+    registrar: Registrar,
+    organization_id: str,
+    events: Sequence[NewEvent],
+    now: datetime,
+) -> None:
+    """Store `events` and what they owe to webhooks, and wake the dispatcher when this commits."""
+    if not events:
+        return
+    keys = outbox.insert_events(tx, organization_id, events)
+    subscriptions = webhooks.list_subscriptions(tx, organization_id)
+    owed = [
+        _delivery(key, event, subscription, registrar.public_url)
+        for key, event in zip(keys, events, strict=True)
+        for subscription in subscriptions
+        if event.name in subscription.events and matches(event.document, subscription.filters)
+    ]
+    outbox.insert_deliveries(tx, organization_id, owed, now)
+    if any(delivery.status is DeliveryStatus.PENDING for delivery in owed):
+        tx.wake_dispatcher()
+
+
+def body_for(event: NewEvent, payload: Payload, public_url: str | None) -> bytes | None:
+    """The bytes of a reduced profile; None for the full one, which the event itself has."""
+    if payload is Payload.FULL:
+        return None
+    return encode(in_profile(event.document, payload, public_url))
+
+
+def _delivery(
+    event_key: int, event: NewEvent, subscription: Subscription, public_url: str | None
+) -> outbox.NewDelivery:
+    active = subscription.status is WebhookStatus.ACTIVE
+    return outbox.NewDelivery(
+        event_key=event_key,
+        webhook_id=subscription.webhook_id,
+        registration_id=event.registration_id,
+        kind=DeliveryKind.LIVE,
+        status=DeliveryStatus.PENDING if active else DeliveryStatus.HELD,
+        body=body_for(event, subscription.payload, public_url),
+    )

@@ -1,0 +1,41 @@
+"""Entries of the audit trail, from what stood before and what stands after."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from coursebell.domain.changes import difference, snapshot_of
+from coursebell.domain.model import Actor
+from coursebell.storage.audit import Change
+
+
+class _Named(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+def change(
+    actor: Actor,
+    action: str,
+    before: _Named | None,
+    after: _Named | None,
+    *,
+    reason: str | None = None,
+) -> Change:
+    """`action` is `<subject>.<verb>`; no `before` means created, no `after` means deleted."""
+    subject = after if before is None else before
+    assert subject is not None  # noqa: S101 - one of the two is always there
+    if before is not None and after is not None:
+        old, new = difference(before, after)
+    else:
+        old = {} if before is None else snapshot_of(before)
+        new = {} if after is None else snapshot_of(after)
+    return Change(
+        actor=actor,
+        action=action,
+        subject=action.partition(".")[0],
+        subject_id=subject.id,
+        before=old or None,
+        after=new or None,
+        reason=reason,
+    )

@@ -1,0 +1,223 @@
+"""The one write path by which a registration begins to be active, ends, is re-graded or reopened.
+
+API, schedule, deletion of a user and (later) progress and import all come through `apply`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from coursebell.domain import events
+from coursebell.domain.changes import difference
+from coursebell.domain.completion import Command, Effect, Request, Transition, decide, source_of
+from coursebell.domain.events import Document, EventName, NewEvent
+from coursebell.domain.model import (
+    ActorKind,
+    Registration,
+    Role,
+    Source,
+    Status,
+    User,
+    new_id,
+)
+from coursebell.errors import (
+    CoursebellError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+)
+from coursebell.logs import logger
+from coursebell.services.publishing import publish
+from coursebell.services.registrar import Registrar
+from coursebell.storage import audit, offerings, people, registrations
+from coursebell.storage.database import Transaction
+from coursebell.storage.offerings import RuledOffering
+
+_log = logger(__name__)
+
+Applied = Transition | CoursebellError
+
+_EVENT_OF = {
+    Effect.END: EventName.OFFERING_COMPLETED,
+    Effect.REGRADE: EventName.REGISTRATION_GRADE_CHANGED,
+    Effect.EJECT: EventName.REGISTRATION_EJECTED,
+    Effect.REOPEN: EventName.REGISTRATION_REOPENED,
+}
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What a batch works on: rows as locked, and how they stand after each request."""
+
+    now: datetime
+    registrations: dict[str, Registration]
+    offerings: Mapping[str, RuledOffering]
+    users: Mapping[str, User]
+    active: dict[tuple[str, str], str]  # (user, offering) to the active registration, if known
+    changed: dict[str, Registration]
+    events: list[NewEvent]
+    changes: list[audit.Change]
+
+
+def apply(
+    registrar: Registrar,
+    organization_id: str,
+    requests: Sequence[Request],
+    now: datetime,
+    tx: Transaction,
+) -> list[Applied]:
+    """Carry out `requests`, one after the other, in a fixed number of statements.
+
+    Each gives its transition or its error. Requests for the same registration see each other's
+    effect. Raises `RaceError` when another process was faster; the caller starts again.
+    """
+    batch = _load(tx, organization_id, requests, now)
+    results: list[Applied] = []
+    for request in requests:
+        try:
+            results.append(_carry_out(batch, request))
+        except CoursebellError as exc:
+            results.append(exc)
+    registrations.update_registrations(tx, batch.changed.values())
+    publish(tx, registrar, organization_id, batch.events, now)
+    audit.insert_changes(tx, batch.changes, now)
+    return results
+
+
+def log_completions(results: Iterable[Applied]) -> None:
+    """One wide line per registration that ended. Called after the commit."""
+    for result in results:
+        if isinstance(result, Transition) and result.effect is Effect.END:
+            ended = result.after
+            _log.info(
+                "registration.completed",
+                registration_id=ended.id,
+                user_id=ended.user_id,
+                offering_id=ended.offering_id,
+                status=ended.status.value,
+                source=None if ended.source is None else ended.source.value,
+                grade=None if ended.grade is None else str(ended.grade),
+            )
+
+
+def _load(
+    tx: Transaction, organization_id: str, requests: Sequence[Request], now: datetime
+) -> _Batch:
+    wanted = {request.registration_id for request in requests}
+    rows = dict(registrations.lock_registrations(tx, organization_id, wanted))
+    reopened = {
+        (row.user_id, row.offering_id)
+        for request in requests
+        if request.command is Command.REOPEN
+        and (row := rows.get(request.registration_id)) is not None
+    }
+    return _Batch(
+        now=now,
+        registrations=rows,
+        offerings=offerings.ruled_offerings(
+            tx, organization_id, {row.offering_id for row in rows.values()}
+        ),
+        users=people.list_users_by_id(tx, organization_id, {row.user_id for row in rows.values()}),
+        active=dict(registrations.active_attempts(tx, reopened)) if reopened else {},
+        changed={},
+        events=[],
+        changes=[],
+    )
+
+
+def _carry_out(batch: _Batch, request: Request) -> Transition:
+    _check_role(request)
+    registration = batch.registrations.get(request.registration_id)
+    if registration is None or not _may_see(request, registration):
+        raise NotFoundError
+    ruled = batch.offerings[registration.offering_id]
+    transition = decide(request, registration, ruled.offering, ruled.policy, batch.now)
+    if transition.effect is Effect.REOPEN:
+        _check_no_other_attempt(batch, registration)
+    if transition.changes:
+        transition = _take(batch, request, transition)
+    return transition
+
+
+def _check_role(request: Request) -> None:
+    actor = request.actor
+    if request.command not in (Command.ACTIVITY, Command.COMPLETE):
+        actor.require(Role.INSTRUCTOR)
+    elif not actor.is_at_least(Role.INSTRUCTOR) and (
+        request.grade is not None or request.source is not None
+    ):
+        raise ForbiddenError("A learner may not send grade, passed or source.")
+    if request.override or request.end_at is not None:
+        actor.require(Role.ADMIN)
+        if not request.reason:
+            raise InvalidInputError(field_errors={"reason": "Required with override or endDate."})
+
+
+def _may_see(request: Request, registration: Registration) -> bool:
+    actor = request.actor
+    return actor.is_at_least(Role.INSTRUCTOR) or actor.is_self(registration.user_id)
+
+
+def _check_no_other_attempt(batch: _Batch, registration: Registration) -> None:
+    pair = (registration.user_id, registration.offering_id)
+    if pair in batch.active:
+        raise InvalidInputError(["Another attempt of this user at this offering is active."])
+    batch.active[pair] = registration.id
+
+
+def _take(batch: _Batch, request: Request, transition: Transition) -> Transition:
+    """Number the event, remember the new state, and note who did it."""
+    name = _EVENT_OF.get(transition.effect)
+    if name is not None:
+        count = transition.before.event_count + 1
+        transition = replace(transition, after=replace(transition.after, event_count=count))
+        batch.events.append(_event(batch, request, transition, name))
+    after = transition.after
+    batch.registrations[after.id] = batch.changed[after.id] = after
+    if after.status is not Status.ACTIVE:
+        batch.active.pop((after.user_id, after.offering_id), None)
+    if name is not None or transition.before.begin_at is None or request.override:
+        batch.changes.append(_change(request, transition))
+    return transition
+
+
+def _event(batch: _Batch, request: Request, transition: Transition, name: EventName) -> NewEvent:
+    after = transition.after
+    return events.registration_event(
+        event_id=new_id(),
+        name=name,
+        source=source_of(request, transition.before),
+        now=batch.now,
+        user=batch.users[after.user_id],
+        registration=after,
+        registration_part=_part(transition),
+        offering=batch.offerings[after.offering_id].offering,
+    )
+
+
+def _part(transition: Transition) -> Document:
+    match transition.effect:
+        case Effect.REGRADE:
+            return events.regraded_part(transition.after, transition.before)
+        case Effect.REOPEN:
+            return events.identity_part(transition.after)
+        case _:
+            return events.result_part(transition.after)
+
+
+def _change(request: Request, transition: Transition) -> audit.Change:
+    before, after = difference(transition.before, transition.after)
+    actor = request.actor
+    if request.source is Source.SELF and not actor.is_self(transition.before.user_id):
+        actor = replace(actor, kind=ActorKind.API)  # a course player reports for the learner
+    return audit.Change(
+        actor=actor,
+        action=f"registration.{transition.effect}",
+        subject="registration",
+        subject_id=transition.after.id,
+        before=before,
+        after=after,
+        reason=request.reason,
+    )

@@ -69,6 +69,11 @@ class Transaction:
             return sa.func.clock_timestamp(type_=Instant())
         return sa.literal(now, Instant())
 
+    def read_clock(self, now: datetime) -> datetime:
+        """What `clock(now)` says at this moment."""
+        moment: datetime = self.execute(sa.select(self.clock(now))).scalar_one()
+        return moment
+
     def later(self, now: datetime, seconds: ColumnElement[Any]) -> ColumnElement[Any]:
         """`seconds` after `clock(now)`."""
         if self.is_postgres:

@@ -102,6 +102,21 @@ def seconds_until_due(tx: Transaction, now: datetime) -> float | None:
     return max(0.0, wait.total_seconds())
 
 
+def overdue_seconds(tx: Transaction, now: datetime) -> float:
+    """How long the longest due delivery of an active webhook has been due; 0 without any."""
+    query = (
+        select(func.min(deliveries.c.due_at, type_=Instant()), tx.clock(now))
+        .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
+        .where(_PENDING, _is_active())
+    )
+    row = tx.execute(query).one()
+    earliest, clock = row[0], row[1]
+    if earliest is None:
+        return 0.0
+    waited: timedelta = clock - earliest
+    return max(0.0, waited.total_seconds())
+
+
 def claim(
     tx: Transaction,
     rooms: Mapping[str, int],

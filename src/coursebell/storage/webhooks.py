@@ -138,6 +138,12 @@ def list_targets(tx: Transaction, webhook_ids: Sequence[str], seal: Seal) -> dic
     return {row.id: _target(row, seal) for row in tx.execute(query)}
 
 
+def list_sealed_secrets(tx: Transaction) -> list[tuple[str, bytes]]:
+    """The id and the sealed secret of every webhook there is, of all organizations."""
+    query = select(webhooks.c.id, webhooks.c.secret_sealed).where(webhooks.c.deleted_at.is_(None))
+    return [(row.id, row.secret_sealed) for row in tx.execute(query)]
+
+
 def _target(row: Row[Any], seal: Seal) -> Target:
     sealed = row.headers_sealed
     headers: dict[str, str] = {} if sealed is None else json.loads(seal.open(sealed))

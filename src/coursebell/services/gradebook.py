@@ -31,7 +31,7 @@ def change_registrations(
     for chunk in _chunks(requests):
         work = partial(transitions.apply, registrar, organization_id, chunk, now)
         applied = registrar.database.run(work)
-        transitions.log_completions(applied)
+        transitions.report_completions(registrar, applied)
         results.extend(applied)
     return results
 

@@ -94,6 +94,12 @@ def choose_organization(registrar: Registrar, wanted: str | None) -> Organizatio
     raise NotFoundError(f"Say which with --organization; there are: {names}")
 
 
+def list_organizations(registrar: Registrar) -> list[Organization]:
+    """All of them, for the operator of the installation."""
+    with registrar.database.snapshot() as tx:
+        return people.list_organizations(tx)
+
+
 def get_organization(registrar: Registrar, actor: Actor) -> Organization:
     """The actor's own."""
     with registrar.database.snapshot() as tx:

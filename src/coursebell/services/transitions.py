@@ -86,18 +86,20 @@ def apply(
     return results
 
 
-def log_completions(results: Iterable[Applied]) -> None:
-    """One wide line per registration that ended. Called after the commit."""
+def report_completions(registrar: Registrar, results: Iterable[Applied]) -> None:
+    """Log and count each registration that ended. Called after the commit."""
     for result in results:
         if isinstance(result, Transition) and result.effect is Effect.END:
             ended = result.after
+            assert ended.source is not None  # noqa: S101 - whatever ended has one
+            registrar.count_completion(ended.source, ended.status is Status.PASSED)
             _log.info(
                 "registration.completed",
                 registration_id=ended.id,
                 user_id=ended.user_id,
                 offering_id=ended.offering_id,
                 status=ended.status.value,
-                source=None if ended.source is None else ended.source.value,
+                source=ended.source.value,
                 grade=None if ended.grade is None else str(ended.grade),
             )
 

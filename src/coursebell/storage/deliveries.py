@@ -105,15 +105,17 @@ def seconds_until_due(tx: Transaction, now: datetime) -> float | None:
 def overdue_seconds(tx: Transaction, now: datetime) -> float:
     """How long the longest due delivery of an active webhook has been due; 0 without any."""
     query = (
-        select(func.min(deliveries.c.due_at, type_=Instant()), tx.clock(now))
+        select(
+            func.min(deliveries.c.due_at, type_=Instant()).label("earliest"),
+            tx.clock(now).label("clock"),
+        )
         .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
         .where(_PENDING, _is_active())
     )
     row = tx.execute(query).one()
-    earliest, clock = row[0], row[1]
-    if earliest is None:
+    if row.earliest is None:
         return 0.0
-    waited: timedelta = clock - earliest
+    waited: timedelta = row.clock - row.earliest
     return max(0.0, waited.total_seconds())
 
 
@@ -278,6 +280,15 @@ def release(tx: Transaction, claimed: Mapping[int, str], now: datetime) -> None:
     )
     if rows:
         tx.execute(statement, rows)
+
+
+def recover_leases(tx: Transaction, now: datetime) -> None:
+    """Make everything claimed due at once: for the only dispatcher there is, at its start."""
+    tx.execute(
+        update(deliveries)
+        .where(_PENDING, deliveries.c.lease.is_not(None))
+        .values(lease=None, due_at=tx.clock(now))
+    )
 
 
 def hold_pending(tx: Transaction, webhook_id: str) -> None:

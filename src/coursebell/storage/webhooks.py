@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -37,11 +37,12 @@ class Target:
     organization_id: str
     url: str
     method: Method
-    headers: Mapping[str, str]
-    secret: str
+    headers_sealed: bytes | None
+    secret_sealed: bytes
     timeout_seconds: int
     retry_schedule: tuple[int, ...]
     max_in_flight: int
+    rate_per_second: int | None
 
 
 def insert_webhook(
@@ -132,10 +133,27 @@ def list_subscriptions(tx: Transaction, organization_id: str) -> list[Subscripti
     ]
 
 
-def list_targets(tx: Transaction, webhook_ids: Sequence[str], seal: Seal) -> dict[str, Target]:
-    """Raises `SealError` when a secret cannot be opened."""
-    query = select(webhooks).where(webhooks.c.id.in_(webhook_ids))
-    return {row.id: _target(row, seal) for row in tx.execute(query)}
+def list_targets(tx: Transaction, webhook_ids: Iterable[str]) -> dict[str, Target]:
+    """Of those among `webhook_ids` that are active."""
+    query = select(webhooks).where(
+        webhooks.c.id.in_(webhook_ids),
+        webhooks.c.status == WebhookStatus.ACTIVE,
+        webhooks.c.deleted_at.is_(None),
+    )
+    return {row.id: _target(row) for row in tx.execute(query)}
+
+
+def open_headers(target: Target, seal: Seal) -> Mapping[str, str]:
+    """The custom headers of a webhook in clear. Raises `SealError`."""
+    if target.headers_sealed is None:
+        return {}
+    headers: dict[str, str] = json.loads(seal.open(target.headers_sealed))
+    return headers
+
+
+def open_secret(target: Target, seal: Seal) -> str:
+    """The signing secret of a webhook in clear. Raises `SealError`."""
+    return seal.open(target.secret_sealed).decode()
 
 
 def list_sealed_secrets(tx: Transaction) -> list[tuple[str, bytes]]:
@@ -144,19 +162,18 @@ def list_sealed_secrets(tx: Transaction) -> list[tuple[str, bytes]]:
     return [(row.id, row.secret_sealed) for row in tx.execute(query)]
 
 
-def _target(row: Row[Any], seal: Seal) -> Target:
-    sealed = row.headers_sealed
-    headers: dict[str, str] = {} if sealed is None else json.loads(seal.open(sealed))
+def _target(row: Row[Any]) -> Target:
     return Target(
         webhook_id=row.id,
         organization_id=row.organization_id,
         url=row.url,
         method=Method(row.method),
-        headers=headers,
-        secret=seal.open(row.secret_sealed).decode(),
+        headers_sealed=row.headers_sealed,
+        secret_sealed=row.secret_sealed,
         timeout_seconds=row.timeout_seconds,
         retry_schedule=tuple(row.retry_schedule),
         max_in_flight=row.max_in_flight,
+        rate_per_second=row.rate_per_second,
     )
 
 

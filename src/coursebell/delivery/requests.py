@@ -1,0 +1,103 @@
+"""What an attempt sends: the signed request of a delivery (`docs/reference/events.md`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from coursebell import __version__
+from coursebell.delivery.client import Request
+from coursebell.domain.instants import format_instant
+from coursebell.errors import SealError
+from coursebell.logs import logger
+from coursebell.storage.deliveries import Claimed
+from coursebell.storage.seal import Seal
+from coursebell.storage.webhooks import Target, open_headers, open_secret
+from coursebell_receiver.signature import Signer
+
+_log = logger(__name__)
+
+USER_AGENT = f"Coursebell/{__version__}"
+
+
+class Sender:
+    """A target with its secrets opened, ready to build requests. Lives in memory only.
+
+    Raises `SealError` when no key opens the secrets.
+    """
+
+    def __init__(self, target: Target, seal: Seal, public_url: str | None) -> None:
+        self.target = target
+        self._signer = Signer(open_secret(target, seal))
+        self._fixed = (
+            ("content-type", "application/json"),
+            ("user-agent", USER_AGENT),
+            ("ce-specversion", "1.0"),
+            ("ce-source", _source(target.organization_id, public_url)),
+            *open_headers(target, seal).items(),
+        )
+
+    def request(self, delivery: Claimed, timestamp: int) -> Request:
+        """The request of an attempt that starts at `timestamp` (seconds since 1970)."""
+        signature = self._signer.sign(delivery.event_id, timestamp, delivery.body)
+        headers = [
+            *self._fixed,
+            ("webhook-id", delivery.event_id),
+            ("webhook-timestamp", str(timestamp)),
+            ("webhook-signature", signature),
+            ("ce-id", delivery.event_id),
+            ("ce-type", delivery.event),
+            ("ce-time", format_instant(delivery.occurred_at)),
+            ("coursebell-delivery", delivery.kind.value),
+        ]
+        subject = delivery.registration_id or delivery.user_id
+        if subject is not None:
+            headers.append(("ce-subject", subject))
+        if delivery.registration_seq is not None:
+            headers.append(("ce-registrationseq", str(delivery.registration_seq)))
+        return Request(
+            key=delivery.key,
+            method=self.target.method.value,
+            url=self.target.url,
+            headers=tuple(headers),
+            body=delivery.body,
+            timeout_seconds=self.target.timeout_seconds,
+        )
+
+
+def _source(organization_id: str, public_url: str | None) -> str:
+    if public_url is None:
+        return f"urn:coursebell:{organization_id}"
+    return f"{public_url}/organizations/{organization_id}"
+
+
+class Senders:
+    """The senders of the webhooks in hand; a changed webhook gets a new one."""
+
+    def __init__(self, seal: Seal, public_url: str | None) -> None:
+        self._seal = seal
+        self._public_url = public_url
+        self._senders: dict[str, Sender] = {}
+
+    def renew(self, targets: Mapping[str, Target]) -> None:
+        """Keep the senders of exactly these targets, without those whose secret cannot be opened.
+
+        One webhook sealed with a lost key must not stop the others: it is logged, and its
+        deliveries stay pending until the key is back.
+        """
+        senders = {}
+        for webhook_id, target in targets.items():
+            try:
+                sender = self._kept(target) or Sender(target, self._seal, self._public_url)
+            except SealError as exc:
+                _log.error("webhook.sealed", webhook_id=webhook_id, problem=exc.message)
+                continue
+            senders[webhook_id] = sender
+        self._senders = senders
+
+    def get(self, webhook_id: str) -> Sender | None:
+        """None: the webhook is paused, disabled or deleted by now."""
+        return self._senders.get(webhook_id)
+
+    def _kept(self, target: Target) -> Sender | None:
+        sender = self._senders.get(target.webhook_id)
+        return sender if sender is not None and sender.target == target else None

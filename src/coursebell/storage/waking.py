@@ -1,0 +1,160 @@
+"""How a dispatcher learns, without polling, that there is something to claim.
+
+On PostgreSQL by LISTEN/NOTIFY; on SQLite by a Unix datagram socket beside the file, which every
+committing process rings. Both may miss a ring, so `missed_rings` looks at the database itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import sqlite3
+from pathlib import Path
+from typing import Protocol
+
+import psycopg
+
+from coursebell.errors import ConfigurationError, UnavailableError
+from coursebell.storage.database import CHANNEL, Database
+
+
+class Bell(Protocol):
+    """Rings when deliveries were committed."""
+
+    @property
+    def patience(self) -> float:
+        """After how many seconds without a ring to ask `missed_rings`."""
+
+    def descriptors(self) -> tuple[int, ...]:
+        """What to wait on: readable means rung."""
+
+    def silence(self) -> None:
+        """Take note of all rings so far. Raises `UnavailableError` when the bell is broken."""
+
+    def missed_rings(self) -> bool:
+        """Whether something was committed since the last look."""
+
+    def close(self) -> None: ...
+
+
+def hang_bell(database: Database) -> Bell:
+    """The bell of this database. Raises `UnavailableError`."""
+    if database.path is None:
+        return NotifyBell(database.url.render_as_string(hide_password=False))
+    assert database.bell_path is not None  # noqa: S101 - SQLite has both
+    return DatagramBell(database.path, database.bell_path)
+
+
+class NotifyBell:
+    """A connection that listens. A broken one is opened again by `silence`."""
+
+    patience = 5.0
+
+    def __init__(self, url: str) -> None:
+        self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
+        self._connection = self._listen()
+
+    def descriptors(self) -> tuple[int, ...]:
+        return () if self._connection.closed else (self._connection.fileno(),)
+
+    def silence(self) -> None:
+        try:
+            if self._connection.closed:
+                self._connection = self._listen()
+            for _ in self._connection.notifies(timeout=0):
+                pass
+        except psycopg.Error as exc:
+            self._connection.close()
+            raise UnavailableError from exc
+
+    def missed_rings(self) -> bool:
+        """Cannot be told from here, so: perhaps."""
+        return True
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _listen(self) -> psycopg.Connection[tuple[object, ...]]:
+        try:
+            connection = psycopg.connect(self._url, autocommit=True)
+            connection.execute(f"LISTEN {CHANNEL}")
+        except psycopg.Error as exc:
+            raise UnavailableError from exc
+        return connection
+
+
+class DatagramBell:
+    """A socket beside the SQLite file; where its path is too long for one, only `missed_rings`."""
+
+    patience = 0.25
+
+    def __init__(self, database: Path, path: Path) -> None:
+        self._path = path
+        self._socket = _bound(path)
+        self._connection = sqlite3.connect(database, check_same_thread=False)
+        self._version = self._data_version()
+
+    def descriptors(self) -> tuple[int, ...]:
+        return () if self._socket is None else (self._socket.fileno(),)
+
+    def silence(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    self._socket.recv(16)
+        self._version = self._data_version()
+
+    def missed_rings(self) -> bool:
+        return self._data_version() != self._version
+
+    def close(self) -> None:
+        self._connection.close()
+        if self._socket is not None:
+            self._socket.close()
+            self._path.unlink(missing_ok=True)
+
+    def _data_version(self) -> int:
+        try:
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error as exc:
+            raise UnavailableError from exc
+        return int(version)
+
+
+def _bound(path: Path) -> socket.socket | None:
+    bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    bell.setblocking(False)
+    path.unlink(missing_ok=True)  # left by a dispatcher that was killed
+    try:
+        bell.bind(str(path))
+    except OSError:  # the path is longer than a socket's may be
+        bell.close()
+        return None
+    path.chmod(0o600)
+    return bell
+
+
+class OnlyDispatcher:
+    """The right to dispatch from an SQLite file: one process has it, until it ends however it ends.
+
+    Raises `ConfigurationError` when another process has it. PostgreSQL needs no such thing.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._descriptor = os.open(
+            database.with_name(database.name + ".lock"),
+            os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
+            0o600,
+        )
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            os.close(self._descriptor)
+            raise ConfigurationError(
+                f"Another dispatcher is running on {database}; SQLite takes one. Stop it first."
+            ) from exc
+
+    def release(self) -> None:
+        os.close(self._descriptor)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import anyio
-import httpx
 import pytest
 from fastapi import APIRouter, HTTPException, Query
 from hypothesis import given
@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from coursebell.domain.changes import UNSET, Unset
 from coursebell.domain.model import Actor, ActorKind, Role
 from coursebell.errors import (
     ConfigurationError,
@@ -30,24 +31,30 @@ from coursebell.errors import (
     UnavailableError,
 )
 from coursebell.web import paging
-from coursebell.web.app import create_app
+from coursebell.web.app import assemble
 from coursebell.web.auth import Admin, Learner
 from coursebell.web.bodies import MAX_BYTES, parse_object
 from coursebell.web.fields import (
+    Amount,
+    Anything,
     Body,
-    BodyInstant,
     Choice,
+    Clearable,
     DateFilter,
-    Grade,
+    Items,
     Line,
     ListQuery,
     Member,
+    Pairs,
     Prose,
     Secret,
     TextFilter,
+    Truth,
     Whole,
+    Written,
     instant_of,
 )
+from coursebell.web.fields import Color as Shade
 from coursebell.web.routes import ApiRoute, BulkRoute
 
 TOKENS = {"learner-token": Role.LEARNER, "admin-token": Role.ADMIN}
@@ -74,14 +81,17 @@ class Wick(Body):
 
 class Lamp(Body):
     name: Annotated[str, Line(10)]
-    grade: Grade | None = None
-    begin_date: BodyInstant | None = None
-    note: Annotated[str, Prose(20)] | None = None
-    password: Annotated[str, Secret(8)] | None = None
+    grade: Annotated[Decimal | None, Clearable(Amount(0, 100))] = None
+    begin_date: Annotated[str | Unset, Written()] = UNSET
+    note: Annotated[str | None, Clearable(Prose(20))] = None
+    password: Annotated[str | Unset, Secret(8)] = UNSET
     color: Annotated[Color, Member(Color)] = Color.RED
-    lit: bool = False
+    lit: Annotated[bool, Truth()] = False
     wicks: list[Wick] = Field(default_factory=list, max_length=3)
-    labels: dict[str, Annotated[str, Line(5)]] = Field(default_factory=dict)
+    labels: Annotated[dict[str, str], Pairs(Line(5), 2)] = Field(default_factory=dict)
+    tags: Annotated[tuple[str, ...], Items(Line(5), 3, min_length=1)] = ()
+    shade: Annotated[str | None, Clearable(Shade())] = None
+    extra: Annotated[object, Anything()] = None
 
 
 class LampQuery(ListQuery):
@@ -134,36 +144,15 @@ async def many(_caller: Learner, body: Lamp):
     return Response(status_code=204)
 
 
-def authenticate(token: str, now: datetime) -> Actor:
+def authenticate(_registrar, token: str, _now: datetime) -> Actor:
     if token not in TOKENS:
         raise UnauthenticatedError
     return Actor(organization_id="o" * 32, role=TOKENS[token], kind=ActorKind.API, user_id="u" * 32)
 
 
 @pytest.fixture(scope="module")
-def client() -> Client:
-    return Client(create_app(None, authenticate, [router, bulk]))
-
-
-class Client:
-    """Calls the application in this process, one request at a time."""
-
-    def __init__(self, app) -> None:
-        self._transport = httpx.ASGITransport(app)
-
-    def __call__(self, method: str, url: str, token: str | None = "admin-token", **more):  # noqa: S107
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        headers |= more.pop("headers", {})
-        return anyio.run(self._send, method, url, headers, more)
-
-    async def _send(self, method, url, headers, more) -> httpx.Response:
-        async with httpx.AsyncClient(transport=self._transport, base_url="http://test") as client:
-            return await client.request(method, url, headers=headers, **more)
-
-    def post(self, content: bytes, content_type: str | None = "application/json", **more):
-        headers = {"content-type": content_type} if content_type else {}
-        headers |= more.pop("headers", {})
-        return self("POST", "/api/v5/lamps", content=content, headers=headers, **more)
+def client(connect):
+    return connect(assemble(None, authenticate, [router, bulk]), token="admin-token")
 
 
 @pytest.mark.parametrize("base", ["/api/v5", "/dc/api/v5"])
@@ -243,7 +232,7 @@ def test_a_bad_query_parameter_is_named_and_refused(client, query, errors):
 
     assert answer.status_code == 400
     if errors:
-        assert answer.json() == {"fieldErrors": errors}
+        assert answer.json() == {"fieldErrors": sentences(errors)}
 
 
 def test_an_empty_filter_is_ignored(client):
@@ -266,7 +255,7 @@ def test_filters_reach_the_handler_as_what_they_mean(client):
 def test_a_route_without_filters_refuses_every_parameter(client):
     answer = client("POST", "/api/v5/lamps?limit=5", json={"name": "A"})
 
-    assert answer.json() == {"fieldErrors": {"limit": "Unknown parameter"}}
+    assert answer.json() == {"fieldErrors": {"limit": "Unknown parameter."}}
 
 
 @pytest.mark.parametrize(
@@ -294,6 +283,16 @@ def test_without_a_valid_token_nothing_else_is_looked_at(client, authorization):
     assert answer.json()["error_description"]
 
 
+def post(client, content, content_type: str | None = "application/json", **more):
+    headers = {"content-type": content_type} if content_type else {}
+    headers |= more.pop("headers", {})
+    return client("POST", "/api/v5/lamps", content=content, headers=headers, **more)
+
+
+def sentences(rules: dict[str, str]) -> dict[str, str]:
+    return {name: f"{rule}." for name, rule in rules.items()}
+
+
 def encoded(headers: dict[str, str]) -> dict[str, bytes]:
     return {name: value.encode("latin-1") for name, value in headers.items()}
 
@@ -301,7 +300,7 @@ def encoded(headers: dict[str, str]) -> dict[str, bytes]:
 def test_two_authorizations_are_none(client):
     both = [("authorization", "Bearer admin-token"), ("authorization", "Bearer learner-token")]
 
-    answer = anyio.run(client._send, "GET", "/api/v5/lamps", both, {})
+    answer = client("GET", "/api/v5/lamps", None, headers=both)
 
     assert answer.status_code == 401
 
@@ -399,6 +398,14 @@ def test_a_method_that_is_not_served_is_told_which_ones_are(client):
         ({"wicks": [{"length": 1}] * 4}, {"wicks": "Must have at most 3 entries"}),
         ({"labels": []}, {"labels": "Must be an object"}),
         ({"labels": {"X-Foo": 5}}, {"labels.X-Foo": "Must be a string"}),
+        ({"labels": {"a": "b", "c": "d", "e": "f"}}, {"labels": "Must have at most 2 entries"}),
+        ({"labels": {"a\0b": "c"}}, None),
+        ({"tags": "a"}, {"tags": "Must be a list"}),
+        ({"tags": []}, {"tags": "Must have at least 1 entry"}),
+        ({"tags": ["a", ""]}, {"tags[1]": "Must not be empty"}),
+        ({"tags": ["a"] * 4}, {"tags": "Must have at most 3 entries"}),
+        ({"tags": None}, {"tags": "Must be a list"}),
+        ({"shade": "red"}, {"shade": "Must be a color such as #1a2b3c"}),
         ({"unheard": 1}, {"unheard": "Unknown property"}),
         ({"u" * 200: 1}, {"u" * 100 + "...": "Unknown property"}),
     ],
@@ -406,16 +413,16 @@ def test_a_method_that_is_not_served_is_told_which_ones_are(client):
 def test_a_bad_field_is_named_as_it_was_sent_with_the_rule_it_breaks(client, sent, errors):
     complete = sent if "name" in sent or not sent else {"name": "A", **sent}
 
-    answer = client.post(json.dumps(complete).encode())
+    answer = post(client, json.dumps(complete).encode())
 
     assert answer.status_code == 400
     assert list(answer.json()) == ["fieldErrors"]
     if errors:
-        assert answer.json()["fieldErrors"] == errors
+        assert answer.json()["fieldErrors"] == sentences(errors)
 
 
 def test_of_many_bad_fields_a_hundred_are_named(client):
-    answer = client.post(json.dumps({f"field{n}": 1 for n in range(150)} | {"name": "A"}).encode())
+    answer = post(client, json.dumps({f"field{n}": 1 for n in range(150)} | {"name": "A"}).encode())
 
     assert len(answer.json()["fieldErrors"]) == 100
     assert answer.json()["errors"] == ["50 more fields are wrong."]
@@ -427,7 +434,7 @@ def test_good_fields_reach_the_handler_exactly(client):
         ' "wicks": [{"length": 5.0}], "password": " \\u0007 "}'
     )
 
-    answer = client.post(sent.encode())
+    answer = post(client, sent.encode())
 
     assert answer.status_code == 200
     assert answer.json()["name"] == "Ada"
@@ -461,7 +468,7 @@ def test_good_fields_reach_the_handler_exactly(client):
     ],
 )
 def test_what_is_no_json_object_is_refused_and_told_why(client, content, words):
-    answer = client.post(content)
+    answer = post(client, content)
 
     assert answer.status_code == 400
     (error,) = answer.json()["errors"]
@@ -469,7 +476,7 @@ def test_what_is_no_json_object_is_refused_and_told_why(client, content, words):
 
 
 def test_a_byte_order_mark_is_skipped(client):
-    assert client.post(b'\xef\xbb\xbf{"name": "A"}').status_code == 200
+    assert post(client, b'\xef\xbb\xbf{"name": "A"}').status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -488,7 +495,7 @@ def test_a_byte_order_mark_is_skipped(client):
     ],
 )
 def test_only_json_is_taken(client, content_type, status):
-    answer = client.post(b'{"name": "A"}', content_type)
+    answer = post(client, b'{"name": "A"}', content_type)
 
     assert answer.status_code == status
     if status == 415:
@@ -498,7 +505,7 @@ def test_only_json_is_taken(client, content_type, status):
 
 
 def test_a_compressed_body_is_not_taken(client):
-    answer = client.post(b'{"name": "A"}', headers={"content-encoding": "gzip"})
+    answer = post(client, b'{"name": "A"}', headers={"content-encoding": "gzip"})
 
     assert answer.status_code == 415
 
@@ -506,8 +513,8 @@ def test_a_compressed_body_is_not_taken(client):
 def test_a_body_may_have_a_megabyte_and_no_more(client):
     exact = b'{"name": "A", "note": null}'.ljust(MAX_BYTES)
 
-    assert client.post(exact).status_code == 200
-    refused = client.post(exact + b" ")
+    assert post(client, exact).status_code == 200
+    refused = post(client, exact + b" ")
     assert refused.status_code == 413
     assert refused.json() == {"errors": ["The request body is larger than 1 MB."]}
 
@@ -530,7 +537,7 @@ def test_a_body_of_unknown_length_is_read_no_further_than_the_limit(client):
             read += 65536
             yield b" " * 65536
 
-    answer = client.post(endless())
+    answer = post(client, endless())
 
     assert answer.status_code == 413
     assert read <= MAX_BYTES + 2 * 65536
@@ -569,7 +576,7 @@ def test_a_client_that_leaves_while_it_sends_is_no_error(client):
             "query_string": b"",
             "headers": [(b"authorization", b"Bearer admin-token")],
         }
-        await client._transport.app(scope, receive, send)
+        await client.app(scope, receive, send)
 
     anyio.run(leave)
 

@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 
-from coursebell.domain.model import Actor
-from coursebell.storage.database import Database
-from coursebell.web import docs, errors
+from coursebell.metrics import Metrics
+from coursebell.services import accounts
+from coursebell.services.registrar import Registrar
+from coursebell.web import docs, errors, health, openapi
+from coursebell.web.api import v5
+from coursebell.web.auth import Authenticate
 from coursebell.web.bases import Bases
+from coursebell.web.health import Measured
 
-Authenticate = Callable[[str, datetime], Actor]
+
+def create_app(registrar: Registrar, metrics: Metrics, check_ready: Callable[[], None]) -> FastAPI:
+    """The API with its documentation and the operator's pages.
+
+    `check_ready` raises a CoursebellError while requests could not be served.
+    """
+    app = assemble(registrar, accounts.authenticate, v5.ROUTERS)
+    app.add_middleware(Measured, metrics=metrics)
+    health.install(app, metrics, check_ready)
+    return app
 
 
-def create_app(
-    database: Database, authenticate: Authenticate, routers: Sequence[APIRouter]
+def assemble(
+    registrar: Registrar, authenticate: Authenticate, routers: Sequence[APIRouter]
 ) -> FastAPI:
+    """An application of `routers` that behaves in every general respect as the API does."""
     app = FastAPI(
         title="Coursebell",
+        version=version("coursebell"),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         telemetry={"auto_configure": False},
     )
-    app.state.database = database
+    app.state.registrar = registrar
     app.state.authenticate = authenticate
     app.add_middleware(Bases)
     app.add_middleware(errors.LastResort)
     errors.install(app)
     docs.install(app)
+    openapi.install(app)
     for router in routers:
         app.include_router(router)
     return app

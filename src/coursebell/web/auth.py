@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Concatenate, ParamSpec, TypeAlias, TypeVar
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends
 from starlette.concurrency import run_in_threadpool
@@ -13,10 +14,15 @@ from starlette.requests import Request
 
 from coursebell.domain.model import Actor, Role
 from coursebell.errors import UnauthenticatedError
-from coursebell.storage.database import Database
+from coursebell.services import organizations
+from coursebell.services.registrar import Registrar
+from coursebell.web.fields import instant_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Item = TypeVar("Item")
+
+Authenticate: TypeAlias = Callable[[Registrar, str, datetime], Actor]
 
 _MAX_TOKEN = 200  # characters; ours are far shorter
 
@@ -27,16 +33,36 @@ class Caller:
 
     actor: Actor
     now: datetime
-    database: Database
+    registrar: Registrar
 
     async def run(
         self,
-        use_case: Callable[Concatenate[Database, Actor, P], T],
+        use_case: Callable[Concatenate[Registrar, Actor, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
         """Run a use case on a thread of its own: the event loop never waits for the database."""
-        return await run_in_threadpool(use_case, self.database, self.actor, *args, **kwargs)
+        return await run_in_threadpool(use_case, self.registrar, self.actor, *args, **kwargs)
+
+    async def run_batch(
+        self,
+        use_case: Callable[[Registrar, str, Sequence[Item], datetime], list[T]],
+        items: Sequence[Item],
+    ) -> list[T]:
+        """Run a use case that takes items of one organization, each with its actor."""
+        return await run_in_threadpool(
+            use_case, self.registrar, self.actor.organization_id, items, self.now
+        )
+
+    async def zone(self) -> ZoneInfo:
+        """The zone whose days are meant by plain dates."""
+        return ZoneInfo((await self.run(organizations.get_organization)).zone)
+
+    async def instant(self, written: str | None, name: str, *, end: bool) -> datetime | None:
+        """What a date of the field `name` means. Raises InvalidInputError."""
+        if written is None:
+            return None
+        return instant_of(written, await self.zone(), name, end=end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +74,11 @@ class Gate:
     async def admit(self, request: Request) -> None:
         """Remember the caller. Raises UnauthenticatedError and ForbiddenError."""
         now = datetime.now(UTC)
-        actor = await run_in_threadpool(request.app.state.authenticate, bearer_token(request), now)
+        registrar: Registrar = request.app.state.registrar
+        authenticate: Authenticate = request.app.state.authenticate
+        actor = await run_in_threadpool(authenticate, registrar, bearer_token(request), now)
         actor.require(self.role)
-        request.scope["coursebell.caller"] = Caller(
-            actor=actor, now=now, database=request.app.state.database
-        )
+        request.scope["coursebell.caller"] = Caller(actor=actor, now=now, registrar=registrar)
 
     async def __call__(self, request: Request) -> Caller:
         caller: Caller = request.scope["coursebell.caller"]

@@ -22,7 +22,7 @@ class Bases:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            scope = _rebased(scope)
+            _rebase(scope)
         await self._app(scope, receive, send)
 
 
@@ -31,14 +31,15 @@ def base_of(scope: Scope) -> str:
     return str(scope.get("coursebell.base", BASE))
 
 
-def _rebased(scope: Scope) -> Scope:
+def _rebase(scope: Scope) -> None:
+    # In place, not in a copy: who measures the answer outside reads the route from this scope.
     path: str = scope["path"]
     for base in (ALIAS, BASE):
         if path.startswith(f"{base}/"):
             _refuse_encoded_slash(scope)
-            rest = path.removeprefix(base).removesuffix("/")
-            return {**scope, "path": BASE + rest, "coursebell.base": base}
-    return scope
+            scope["path"] = BASE + path.removeprefix(base).removesuffix("/")
+            scope["coursebell.base"] = base
+            return
 
 
 def _refuse_encoded_slash(scope: Scope) -> None:

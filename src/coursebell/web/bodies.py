@@ -42,7 +42,7 @@ class JsonRequest(Request):
             if len(self._body) < _PARSED_ASIDE
             else await run_in_threadpool(parse_object, self._body)
         )
-        self._json = found
+        self._json = self.scope["coursebell.body"] = found
         return found
 
     async def _read_bytes(self, limit: int) -> bytes:

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
-from pydantic_core.core_schema import no_info_plain_validator_function
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from coursebell.domain.changes import UNSET
 from coursebell.domain.instants import (
     InstantRange,
     InvalidInstantError,
@@ -35,10 +36,13 @@ from coursebell.web.rules import RULE
 _UTC = ZoneInfo("UTC")
 _MAX_OFFSET = 2**31 - 1
 _MAX_FILTER = 400  # characters
+_MAX_NAME = 100  # characters of a name in an object
 _MAX_INSTANT = 60  # characters: a timestamp with a fraction of many digits
 _DECIMALS = Decimal("0.0001")
 _CONTROL = ("Cc", "Cs")  # control characters and halves of surrogate pairs
 _LINE_BREAKS = "\n\r\t"
+_match_color = re.compile(r"#[0-9A-Fa-f]{6}").fullmatch
+_match_id = re.compile(r"[0-9a-f]{32}").fullmatch
 _match_digits = re.compile(r"[0-9]{1,10}").fullmatch
 
 
@@ -46,26 +50,108 @@ class BrokenRuleError(ValueError):
     """The value breaks the rule that the message says."""
 
 
-class Rule(ABC):
-    """What a value must be, as metadata of an annotated type."""
+class Shape(ABC):
+    """What a value must be, as metadata of an annotated type.
+
+    It decides alone: the annotated type is only what the type checker is told.
+    """
 
     @abstractmethod
-    def accept(self, value: object) -> object:
-        """The value to keep. Raises BrokenRuleError or InvalidInstantError."""
+    def core(self) -> CoreSchema:
+        """How pydantic checks it."""
 
     @abstractmethod
     def schema(self) -> dict[str, object]:
-        """The rule as JSON schema."""
+        """What is told in JSON schema."""
 
     def __get_pydantic_core_schema__(
         self, _source: object, _handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return no_info_plain_validator_function(self._check)
+        return self.core()
 
     def __get_pydantic_json_schema__(
         self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         return self.schema()
+
+
+@dataclass(frozen=True, slots=True)
+class Clearable(Shape):
+    """Null is as good as a value: it takes away what stands there."""
+
+    of: Shape
+
+    def core(self) -> CoreSchema:
+        return core_schema.nullable_schema(self.of.core())
+
+    def schema(self) -> dict[str, object]:
+        return {"anyOf": [self.of.schema(), {"type": "null"}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Items(Shape):
+    """A list, kept as a tuple."""
+
+    of: Shape
+    max_length: int
+    min_length: int = 0
+
+    def core(self) -> CoreSchema:
+        items = core_schema.list_schema(
+            self.of.core(), min_length=self.min_length, max_length=self.max_length, strict=True
+        )
+        return core_schema.no_info_after_validator_function(tuple, items)
+
+    def schema(self) -> dict[str, object]:
+        return {
+            "type": "array",
+            "items": self.of.schema(),
+            "minItems": self.min_length,
+            "maxItems": self.max_length,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs(Shape):
+    """A flat object: names, and values of one kind."""
+
+    of: Shape
+    max_length: int
+
+    def core(self) -> CoreSchema:
+        names = Line(_MAX_NAME).core()
+        return core_schema.dict_schema(
+            names, self.of.core(), max_length=self.max_length, strict=True
+        )
+
+    def schema(self) -> dict[str, object]:
+        return {
+            "type": "object",
+            "additionalProperties": self.of.schema(),
+            "maxProperties": self.max_length,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Anything(Shape):
+    """A value that the use case judges."""
+
+    def core(self) -> CoreSchema:
+        return core_schema.any_schema()
+
+    def schema(self) -> dict[str, object]:
+        return {}
+
+
+class Rule(Shape):
+    """A shape that one function can check."""
+
+    @abstractmethod
+    def accept(self, value: object) -> object:
+        """The value to keep. Raises BrokenRuleError or InvalidInstantError."""
+
+    def core(self) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
 
     def _check(self, value: object) -> object:
         try:
@@ -93,6 +179,19 @@ class Line(Rule):
 
 
 @dataclass(frozen=True, slots=True)
+class Identity(Rule):
+    """An id of ours in a path; whatever looks otherwise cannot be one."""
+
+    def accept(self, value: object) -> str:
+        if _match_id(_string(value)) is None:
+            raise BrokenRuleError("Must be 32 lowercase hexadecimal characters")
+        return _string(value)
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+
+
+@dataclass(frozen=True, slots=True)
 class Prose(Rule):
     """Text of any number of lines, kept as it came."""
 
@@ -109,6 +208,19 @@ class Prose(Rule):
 
 
 @dataclass(frozen=True, slots=True)
+class Color(Rule):
+    """A color as `#rrggbb`."""
+
+    def accept(self, value: object) -> str:
+        if _match_color(_string(value)) is None:
+            raise BrokenRuleError("Must be a color such as #1a2b3c")
+        return _string(value)
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string", "pattern": "^#[0-9A-Fa-f]{6}$"}
+
+
+@dataclass(frozen=True, slots=True)
 class Secret(Rule):
     """A string that is never shown nor changed, whatever it is made of."""
 
@@ -121,6 +233,19 @@ class Secret(Rule):
 
     def schema(self) -> dict[str, object]:
         return {"type": "string", "maxLength": self.max_length, "writeOnly": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Truth(Rule):
+    """True or false."""
+
+    def accept(self, value: object) -> bool:
+        if not isinstance(value, bool):
+            raise BrokenRuleError("Must be true or false")
+        return value
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "boolean"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +394,20 @@ class Digits(Rule):
         return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
 
 
-Grade: TypeAlias = Annotated[Decimal, Amount(0, 100)]
-BodyInstant: TypeAlias = Annotated[str, Written()]
+def without_defaults(schema: JsonDict) -> None:
+    """UNSET is nothing that a client could send."""
+    properties = schema.get("properties")
+    for described in properties.values() if isinstance(properties, dict) else ():
+        if isinstance(described, dict) and described.get("default") in (UNSET.value, None):
+            described.pop("default", None)
+
+
+GRADE = Amount(0, 100)
+ORDER_INDEX = Whole(0, 1_000_000)
+REFERENCE = Line(_MAX_NAME)  # an id in a body: the use case knows which there are
+WRITTEN = Written()
+
+PathId: TypeAlias = Annotated[str, Identity()]
 TextFilter: TypeAlias = Annotated[str | None, Text()]
 DateFilter: TypeAlias = Annotated[InstantRange | None, Span()]
 
@@ -278,12 +415,20 @@ DateFilter: TypeAlias = Annotated[InstantRange | None, Span()]
 class Body(BaseModel):
     """What a client sends: names in camelCase, types exact, nothing that is not known.
 
-    `None` stands for a property that is absent or null; `model_fields_set` tells them apart.
+    A property whose default is UNSET keeps its value when it is not named.
     """
 
     model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, alias_generator=to_camel, validate_default=False
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        json_schema_extra=without_defaults,
     )
+
+    def named(self) -> dict[str, Any]:
+        """The properties that were named, by the names of the domain, for its `...Changes`."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class ListQuery(BaseModel):

@@ -60,7 +60,7 @@ def refuse_parameters(
     """Raise InvalidInputError for query parameters that are unknown, or repeated without sense."""
     counts = Counter(name for name, _ in query.multi_items())
     broken = {
-        shortened(name): "Unknown parameter" if name not in single else "Is given more than once"
+        shortened(name): "Unknown parameter." if name not in single else "Is given more than once."
         for name, count in counts.items()
         if name not in repeatable and (name not in single or count > 1)
     }

@@ -15,16 +15,12 @@ _RULES: Mapping[str, Callable[[Problem], str]] = {
     RULE: lambda problem: str(problem["msg"]),
     "missing": lambda _: "Is required",
     "extra_forbidden": lambda _: "Unknown property",
-    "string_type": lambda _: "Must be a string",
-    "string_too_long": lambda problem: f"Must have at most {_count(problem, 'max_length')}",
-    "bool_type": lambda _: "Must be true or false",
     "list_type": lambda _: "Must be a list",
     "dict_type": lambda _: "Must be an object",
     "model_type": lambda _: "Must be an object",
     "model_attributes_type": lambda _: "Must be an object",
-    "literal_error": lambda problem: f"Must be one of {_names(problem['ctx']['expected'])}",
-    "too_long": lambda problem: f"Must have at most {problem['ctx']['max_length']} entries",
-    "too_short": lambda problem: f"Must have at least {problem['ctx']['min_length']} entries",
+    "too_long": lambda problem: f"Must have at most {_entries(problem, 'max_length')}",
+    "too_short": lambda problem: f"Must have at least {_entries(problem, 'min_length')}",
 }
 
 
@@ -34,7 +30,7 @@ def field_errors_of(problems: Sequence[Problem]) -> tuple[list[str], dict[str, s
     field_errors: dict[str, str] = {}
     for problem in problems:
         if name := name_of(problem["loc"][1:]):
-            field_errors.setdefault(name, rule_of(problem))
+            field_errors.setdefault(name, f"{rule_of(problem)}.")
         else:
             errors.append(f"The request body: {rule_of(problem)}.")
     return errors, field_errors
@@ -61,10 +57,6 @@ def shortened(name: str) -> str:
     return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}..."
 
 
-def _count(problem: Problem, bound: str) -> str:
+def _entries(problem: Problem, bound: str) -> str:
     count = problem["ctx"][bound]
-    return f"{count} character" if count == 1 else f"{count} characters"
-
-
-def _names(expected: str) -> str:
-    return expected.replace("'", "").replace(" or ", ", ")
+    return "1 entry" if count == 1 else f"{count} entries"

@@ -1,0 +1,27 @@
+"""The REST API v5, a module per resource."""
+
+from coursebell.web.api.v5 import (
+    courses,
+    deliveries,
+    events,
+    gradebook,
+    offering_categories,
+    offerings,
+    registrations,
+    tokens,
+    users,
+    webhooks,
+)
+
+ROUTERS = (
+    users.router,
+    courses.router,
+    offerings.router,
+    offering_categories.router,
+    registrations.router,
+    gradebook.router,
+    webhooks.router,
+    events.router,
+    deliveries.router,
+    tokens.router,
+)

@@ -1,0 +1,441 @@
+"""What the API shows of each thing: the documents, and the functions that make them.
+
+A field with no value is left out, never null. Names are camelCase, instants UTC with whole
+seconds, grades and prices numbers with at least one fraction digit and at most four.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Generic, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import SkipJsonSchema
+
+from coursebell.domain.events import EventName, number
+from coursebell.domain.instants import format_instant
+from coursebell.domain.model import (
+    Attempt,
+    Course,
+    Delivery,
+    DeliveryKind,
+    DeliveryStatus,
+    Event,
+    Method,
+    MoveOn,
+    Offering,
+    OfferingCategory,
+    Payload,
+    Registration,
+    Role,
+    Source,
+    Status,
+    Token,
+    User,
+    Webhook,
+    WebhookStatus,
+)
+from coursebell.web.fields import without_defaults
+
+Absent: TypeAlias = SkipJsonSchema[None]  # the field is left out: its schema knows no null
+
+Id: TypeAlias = Annotated[
+    str, WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{32}$"}, mode="serialization")
+]
+Instant: TypeAlias = Annotated[
+    datetime,
+    PlainSerializer(format_instant, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$",
+        },
+        mode="serialization",
+    ),
+]
+Number: TypeAlias = Annotated[
+    Decimal,
+    PlainSerializer(number, return_type=float),
+    WithJsonSchema({"type": "number"}, mode="serialization"),
+]
+Strings: TypeAlias = Annotated[
+    tuple[str, ...],
+    WithJsonSchema({"type": "array", "items": {"type": "string"}}, mode="serialization"),
+]
+
+
+class Document(BaseModel):
+    """Something the API shows."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=False,
+        serialize_by_alias=True,
+        json_schema_extra=without_defaults,
+    )
+
+    def to_json(self) -> bytes:
+        return self.model_dump_json(exclude_none=True).encode()
+
+
+D = TypeVar("D", bound=Document)
+
+
+class ListDocument(Document, Generic[D]):
+    """One page of a list. Links are absent where there is no such page."""
+
+    results: Sequence[D]
+    next: str | Absent = None
+    prev: str | Absent = None
+    previous: str | Absent = Field(None, description="The same as `prev`.")
+
+
+class UserDocument(Document):
+    """A person: learner, instructor or administrator."""
+
+    id: Id
+    first_name: str
+    last_name: str
+    username: str
+    email: str
+    locale: str
+    tags: Strings
+    role: Role
+    created_date: Instant
+    last_login_date: Instant | Absent = None
+
+
+def user_document(user: User) -> UserDocument:
+    return UserDocument(
+        id=user.id,
+        first_name=user.first_name,
+        last_name=user.last_name,
+        username=user.username,
+        email=user.email,
+        locale=user.locale,
+        tags=user.tags,
+        role=user.role,
+        created_date=user.created_at,
+        last_login_date=user.last_login_at,
+    )
+
+
+class CourseDocument(Document):
+    """What is taught, and the rules by which a registration in it ends."""
+
+    id: Id
+    title: str
+    instructor: Id | Absent = None
+    passing_grade: Number
+    move_on: MoveOn
+    created_date: Instant
+
+
+def course_document(course: Course) -> CourseDocument:
+    return CourseDocument(
+        id=course.id,
+        title=course.title,
+        instructor=course.instructor,
+        passing_grade=course.passing_grade,
+        move_on=course.move_on,
+        created_date=course.created_at,
+    )
+
+
+class CategoryDocument(Document):
+    """A shelf in the catalogue that offerings are put on."""
+
+    id: Id
+    name: str
+    description: str | Absent = None
+    color: str | Absent = None
+    order_index: int
+    created_date: Instant
+
+
+def category_document(category: OfferingCategory) -> CategoryDocument:
+    return CategoryDocument(
+        id=category.id,
+        name=category.name,
+        description=category.description,
+        color=category.color,
+        order_index=category.order_index,
+        created_date=category.created_at,
+    )
+
+
+class OfferingDocument(Document):
+    """A course as it is offered: with its windows, its price and its place in the catalogue."""
+
+    id: Id
+    course_id: Id
+    title: str
+    created_date: Instant
+    begin_date: Instant | Absent = None
+    end_date: Instant | Absent = None
+    registration_begin_date: Instant | Absent = None
+    registration_end_date: Instant | Absent = None
+    catalog_description: str | Absent = None
+    dashboard_description: str | Absent = None
+    delivery_description: str | Absent = None
+    price: Number | Absent = None
+    offering_category_ids: Strings
+    tags: Strings
+    order_index: int
+    passing_grade: Number | Absent = Field(None, description="Absent: the course's.")
+    move_on: MoveOn | Absent = Field(None, description="Absent: the course's.")
+    retakes: bool
+
+
+def offering_document(offering: Offering) -> OfferingDocument:
+    return OfferingDocument(
+        id=offering.id,
+        course_id=offering.course_id,
+        title=offering.title,
+        created_date=offering.created_at,
+        begin_date=offering.begin_at,
+        end_date=offering.end_at,
+        registration_begin_date=offering.registration_begin_at,
+        registration_end_date=offering.registration_end_at,
+        catalog_description=offering.catalog_description,
+        dashboard_description=offering.dashboard_description,
+        delivery_description=offering.delivery_description,
+        price=offering.price,
+        offering_category_ids=offering.category_ids,
+        tags=offering.tags,
+        order_index=offering.order_index,
+        passing_grade=offering.passing_grade,
+        move_on=offering.move_on,
+        retakes=offering.retakes,
+    )
+
+
+class RegistrationDocument(Document):
+    """One attempt of a user at an offering."""
+
+    id: Id
+    user_id: Id
+    offering_id: Id
+    title: str = Field(description="The title of the offering.")
+    attempt: int = Field(description="1, 2, ... within this user and offering.")
+    status: Status
+    grade: Number | Absent = None
+    grader_id: Id | Absent = None
+    grader_comment: str | Absent = None
+    created_date: Instant
+    begin_date: Instant | Absent = Field(None, description="First activity.")
+    last_active_date: Instant | Absent = None
+    end_date: Instant | Absent = None
+
+
+def registration_document(registration: Registration, title: str) -> RegistrationDocument:
+    return RegistrationDocument(
+        id=registration.id,
+        user_id=registration.user_id,
+        offering_id=registration.offering_id,
+        title=title,
+        attempt=registration.attempt,
+        status=registration.status,
+        grade=registration.grade,
+        grader_id=registration.grader_id,
+        grader_comment=registration.grader_comment,
+        created_date=registration.created_at,
+        begin_date=registration.begin_at,
+        last_active_date=registration.last_active_at,
+        end_date=registration.end_at,
+    )
+
+
+class TokenDocument(Document):
+    """An API credential with the permissions of its user. The token itself is not shown again."""
+
+    id: Id
+    name: str
+    user_id: Id
+    created_date: Instant
+    last_used_date: Instant | Absent = None
+
+
+def token_document(token: Token) -> TokenDocument:
+    return TokenDocument(
+        id=token.id,
+        name=token.name,
+        user_id=token.user_id,
+        created_date=token.created_at,
+        last_used_date=token.last_used_at,
+    )
+
+
+class SecretDocument(Document):
+    """What was created, with the secret that is shown this once."""
+
+    id: Id
+    secret: str
+
+
+class WebhookDocument(Document):
+    """A callback URL and which events it is told, how."""
+
+    id: Id
+    name: str
+    url: str
+    method: Method
+    events: Sequence[EventName]
+    filters: dict[str, Any]
+    headers: Strings = Field(description="The names; values are write-only.")
+    payload: Payload
+    timeout_seconds: int
+    retry_schedule: Sequence[int]
+    max_in_flight: int
+    rate_per_second: int | Absent = None
+    status: WebhookStatus
+    disabled_reason: str | Absent = None
+    created_date: Instant
+
+
+def webhook_document(webhook: Webhook) -> WebhookDocument:
+    return WebhookDocument(
+        id=webhook.id,
+        name=webhook.name,
+        url=webhook.url,
+        method=webhook.method,
+        events=[EventName(name) for name in webhook.events],
+        filters=dict(webhook.filters),
+        headers=webhook.header_names,
+        payload=webhook.payload,
+        timeout_seconds=webhook.timeout_seconds,
+        retry_schedule=webhook.retry_schedule,
+        max_in_flight=webhook.max_in_flight,
+        rate_per_second=webhook.rate_per_second,
+        status=webhook.status,
+        disabled_reason=webhook.disabled_reason,
+        created_date=webhook.created_at,
+    )
+
+
+class EventSummary(Document):
+    """Something that happened."""
+
+    id: Id = Field(description="The `webhook-id` of its deliveries.")
+    event: str
+    source: Source | Absent = None
+    date: Instant
+    user_id: Id | Absent = None
+    registration_id: Id | Absent = None
+    offering_id: Id | Absent = None
+    registration_seq: int | Absent = Field(
+        None, description="Counts the registration's events from 1."
+    )
+
+
+class EventDocument(EventSummary):
+    """Something that happened, with what receivers are sent in the full profile."""
+
+    body: dict[str, Any] | Absent = Field(None, description="Absent: removed by retention.")
+
+
+def event_summary(event: Event) -> EventSummary:
+    return EventSummary(
+        id=event.id,
+        event=event.name,
+        source=event.source,
+        date=event.occurred_at,
+        user_id=event.user_id,
+        registration_id=event.registration_id,
+        offering_id=event.offering_id,
+        registration_seq=event.registration_seq,
+    )
+
+
+def event_document(event: Event) -> EventDocument:
+    body = None if event.body is None else json.loads(event.body)
+    return EventDocument(**dict(event_summary(event)), body=body)
+
+
+class DeliveryReference(Document):
+    """A delivery that is on its way now."""
+
+    delivery_id: Id
+
+
+class DeliverySummary(Document):
+    """One event on its way to one webhook."""
+
+    id: Id
+    webhook_id: Id
+    event_id: Id
+    event: str
+    registration_id: Id | Absent = None
+    kind: DeliveryKind
+    status: DeliveryStatus
+    attempt_count: int
+    created_date: Instant
+    next_attempt_date: Instant | Absent = Field(None, description="While pending.")
+    finished_date: Instant | Absent = None
+    last_outcome: str | Absent = Field(None, description="`delivered`, `http_500`, `timeout`, ...")
+
+
+class AttemptDocument(Document):
+    """One request of a delivery, and what came back."""
+
+    number: int = Field(description="From 1.")
+    started_date: Instant
+    duration_ms: int
+    outcome: str
+    status_code: int | Absent = None
+    address: str | Absent = Field(None, description="The address connected to.")
+    response_headers: str | Absent = Field(None, description="For other than 2xx, up to 2 KB.")
+    response_body: str | Absent = Field(None, description="For other than 2xx, up to 4 KB.")
+    truncated: bool = Field(description="The body was longer than is read.")
+
+
+class DeliveryDocument(DeliverySummary):
+    """One event on its way to one webhook, with its attempts, newest first."""
+
+    attempts: Sequence[AttemptDocument]
+
+
+def delivery_summary(delivery: Delivery) -> DeliverySummary:
+    return DeliverySummary(
+        id=delivery.id,
+        webhook_id=delivery.webhook_id,
+        event_id=delivery.event_id,
+        event=delivery.event,
+        registration_id=delivery.registration_id,
+        kind=delivery.kind,
+        status=delivery.status,
+        attempt_count=delivery.attempts,
+        created_date=delivery.created_at,
+        next_attempt_date=delivery.next_attempt_at,
+        finished_date=delivery.finished_at,
+        last_outcome=delivery.last_outcome,
+    )
+
+
+def delivery_document(delivery: Delivery, attempts: Sequence[Attempt]) -> DeliveryDocument:
+    return DeliveryDocument(
+        **dict(delivery_summary(delivery)),
+        attempts=[attempt_document(attempt) for attempt in attempts],
+    )
+
+
+def attempt_document(attempt: Attempt) -> AttemptDocument:
+    body = attempt.response_body
+    return AttemptDocument(
+        number=attempt.number,
+        started_date=attempt.started_at,
+        duration_ms=attempt.duration_ms,
+        outcome=attempt.outcome,
+        status_code=attempt.status_code,
+        address=attempt.address,
+        response_headers=attempt.response_headers,
+        response_body=None if body is None else body.decode("utf-8", "replace"),
+        truncated=attempt.truncated,
+    )

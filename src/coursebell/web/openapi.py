@@ -1,0 +1,146 @@
+"""The OpenAPI document: what each operation answers, and what webhooks are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from coursebell.domain.changes import Unset
+from coursebell.web.event_schemas import SCHEMAS, webhooks_section
+
+Spec = dict[str, Any]  # a part of an OpenAPI document
+
+_DESCRIPTION = """\
+Everything stands under two bases, `/api/v5` and `/dc/api/v5`, with and without a trailing slash.
+A field with no value is left out, never null. Lists are paged by `limit` and `offset`.
+"""
+
+
+class Refusal(BaseModel):
+    """What is wrong: with the request as a whole, and with fields of it by name."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
+
+    errors: list[str] = Field(default_factory=list)
+    fieldErrors: dict[str, str] = Field(default_factory=dict)  # noqa: N815 - the wire's name
+
+
+class Problem(BaseModel):
+    """Nothing can be said about a field."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    errors: list[str]
+
+
+class AccessRefusal(BaseModel):
+    """Why the token does not do (RFC 6750)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    error: str
+    error_description: str
+
+
+_WWW = {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}}
+_RETRY = {"Retry-After": {"required": True, "schema": {"type": "string"}}}
+_LOCATION = {
+    "Location": {
+        "required": True,
+        "description": "The address of what was made; its id comes last.",
+        "schema": {"type": "string"},
+    }
+}
+
+_REFUSALS: Mapping[int, Spec] = {
+    400: {"model": Refusal, "description": "The input breaks a rule."},
+    401: {"model": AccessRefusal, "description": "No valid token.", "headers": _WWW},
+    403: {"model": AccessRefusal, "description": "The role may not do this.", "headers": _WWW},
+    404: {"model": Problem, "description": "No resource exists with the given id."},
+    409: {"model": Problem, "description": "The resource's state does not allow it."},
+    413: {"model": Problem, "description": "The body is too large."},
+    415: {"model": Problem, "description": "The body is not JSON."},
+    503: {"model": Problem, "description": "Try again in a moment.", "headers": _RETRY},
+}
+_ALWAYS = (400, 401, 403, 503)
+
+BODY = (413, 415)  # what an operation with a body may answer besides
+UNKNOWN = (404,)
+CONFLICT = (409,)
+
+
+def shows(model: type[BaseModel], *refusals: int, status: int = 200) -> Spec:
+    """Keyword arguments of a route that answers with a document."""
+    return {
+        "status_code": status,
+        "responses": {status: {"model": model, "description": "Found."}, **_refused(refusals)},
+    }
+
+
+def creates(*refusals: int) -> Spec:
+    """Keyword arguments of a route that makes something and answers with its address."""
+    made = {201: {"description": "Made.", "headers": _LOCATION}}
+    return {
+        "status_code": 201,
+        "response_class": Response,
+        "responses": {**made, **_refused(refusals)},
+    }
+
+
+def creates_secret(model: type[BaseModel], *refusals: int) -> Spec:
+    """Keyword arguments of a route that makes something and shows its secret, once."""
+    made = {201: {"model": model, "description": "Made.", "headers": _LOCATION}}
+    return {"status_code": 201, "responses": {**made, **_refused(refusals)}}
+
+
+def accomplishes(*refusals: int) -> Spec:
+    """Keyword arguments of a route that has nothing to answer with."""
+    return {
+        "status_code": 204,
+        "response_class": Response,
+        "response_description": "Done.",
+        "responses": _refused(refusals),
+    }
+
+
+def _refused(refusals: tuple[int, ...]) -> dict[int, Spec]:
+    return {status: _REFUSALS[status] for status in sorted({*_ALWAYS, *refusals})}
+
+
+def install(app: FastAPI) -> None:
+    """Make `/openapi.json` tell what FastAPI cannot know."""
+    app.description = _DESCRIPTION
+    describe: Callable[[], Spec] = app.openapi
+
+    def completed() -> Spec:
+        if app.openapi_schema is None:
+            app.openapi_schema = complete(describe())
+        return app.openapi_schema
+
+    app.openapi = completed  # type: ignore[method-assign]
+
+
+def complete(spec: Spec) -> Spec:
+    """Add security and events; take away answers that are never given."""
+    for path in spec["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+    components = spec.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError", Unset.__name__):
+        schemas.pop(unused, None)
+    schemas.update(SCHEMAS)
+    components["securitySchemes"] = {
+        "token": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A token belongs to one user and has that user's permissions.",
+        }
+    }
+    spec["security"] = [{"token": []}]
+    spec["webhooks"] = webhooks_section()
+    return spec

@@ -1,0 +1,184 @@
+"""A client that calls an application in this process, and an organization to call it about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from ipaddress import ip_network
+
+import httpx
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from fastapi import FastAPI
+
+from coursebell.domain.addresses import AddressRules
+from coursebell.domain.model import Organization, Role, SignIn, new_id
+from coursebell.metrics import Metrics
+from coursebell.services import accounts, people
+from coursebell.services.organizations import operator_of
+from coursebell.services.people import NewUser
+from coursebell.services.registrar import Registrar
+from coursebell.storage.database import Database
+from coursebell.storage.people import insert_organization
+from coursebell.web.app import create_app
+
+
+class Client:
+    """Sends requests one at a time, each with the Bearer token it is told."""
+
+    def __init__(self, portal: BlockingPortal, app: FastAPI, token: str | None = None) -> None:
+        self.app = app
+        self._portal = portal
+        self._token = token
+
+    def holding(self, token: str) -> Client:
+        return Client(self._portal, self.app, token)
+
+    def __call__(self, method: str, url: str, token: str | None = "", **more) -> httpx.Response:
+        headers = httpx.Headers(more.pop("headers", None))
+        bearer = self._token if token == "" else token
+        if bearer:
+            headers["authorization"] = f"Bearer {bearer}"
+        return self._portal.call(partial(self._send, method, url, headers=headers, **more))
+
+    async def _send(self, method: str, url: str, **more) -> httpx.Response:
+        transport = httpx.ASGITransport(self.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, url, **more)
+
+    def get(self, path: str):
+        """The document at a path of the API, which must be there."""
+        answer = self("GET", f"/api/v5{path}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def list(self, path: str) -> list:
+        return self.get(path)["results"]
+
+    def post(self, path: str, body: object = None) -> httpx.Response:
+        return self("POST", f"/api/v5{path}", json=body)
+
+    def put(self, path: str, body: object) -> httpx.Response:
+        return self("PUT", f"/api/v5{path}", json=body)
+
+    def delete(self, path: str) -> httpx.Response:
+        return self("DELETE", f"/api/v5{path}")
+
+    def create(self, collection: str, **body) -> str:
+        """Make something and return its id."""
+        answer = self.post(f"/{collection}", body)
+        assert answer.status_code == 201, answer.text
+        return answer.headers["location"].rpartition("/")[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class School:
+    """An organization with a person of each role, and a client for each of them."""
+
+    organization: Organization
+    ids: dict[str, str]
+    admin: Client
+    instructor: Client
+    learner: Client
+
+    def client(self, role: str) -> Client:
+        return getattr(self, role)
+
+    def course(self, **fields) -> str:
+        return self.admin.create("courses", **{"title": "Ladders", **fields})
+
+    def offering(self, **fields) -> str:
+        course_id = fields.pop("courseId", None) or self.course()
+        return self.admin.create(
+            "offerings", **{"courseId": course_id, "title": "Ladder safety", **fields}
+        )
+
+    def registration(self, offering_id: str | None = None, user_id: str | None = None) -> str:
+        return self.admin.create(
+            "registrations",
+            userId=user_id or self.ids["learner"],
+            offeringId=offering_id or self.offering(),
+        )
+
+    def user(self, name: str, **fields) -> str:
+        return self.admin.create(
+            "users",
+            **{
+                "firstName": name,
+                "lastName": "Berg",
+                "email": f"{name.lower()}@berg.example",
+                **fields,
+            },
+        )
+
+    def webhook(self, **fields) -> str:
+        return self.admin.create(
+            "webhooks",
+            **{"url": "http://127.0.0.1:9/hook", "events": ["offering_completed"], **fields},
+        )
+
+
+Found = Callable[..., School]
+
+
+@pytest.fixture(scope="session")
+def portal() -> Iterator[BlockingPortal]:
+    with start_blocking_portal() as portal:
+        yield portal
+
+
+@pytest.fixture(scope="session")
+def connect(portal: BlockingPortal) -> Callable[..., Client]:
+    return partial(Client, portal)
+
+
+@pytest.fixture
+def registrar(database: Database) -> Registrar:
+    rules = AddressRules(allowed=(ip_network("127.0.0.0/8"),))
+    return Registrar(database=database, public_url="https://learn.example", address_rules=rules)
+
+
+@pytest.fixture
+def app(registrar: Registrar) -> FastAPI:
+    return create_app(registrar, Metrics(), lambda: None)
+
+
+@pytest.fixture
+def found(registrar: Registrar, app: FastAPI, connect) -> Found:
+    """Makes schools: `found("Ada's", zone="Europe/Berlin", sign_in="username")`."""
+
+    def found(name: str = "School", zone: str = "UTC", sign_in: str = "email") -> School:
+        now = datetime.now(UTC) - timedelta(hours=1)
+        organization = Organization(
+            id=new_id(),
+            name=name,
+            zone=zone,
+            locale="en",
+            sign_in=SignIn(sign_in),
+            created_at=now,
+        )
+        with registrar.database.transaction() as tx:
+            insert_organization(tx, organization)
+        operator = operator_of(organization)
+        ids, clients = {}, {}
+        for role in Role:
+            new = NewUser(
+                first_name=role.capitalize(),
+                last_name=name,
+                email=f"{role}@{name.lower()}.example",
+                role=role,
+            )
+            user = people.create_user(registrar, operator, new, now)
+            token = accounts.create_token(registrar, operator, user.id, "tests", now)
+            ids[role.value] = user.id
+            clients[role.value] = connect(app, token.secret)
+        return School(organization=organization, ids=ids, **clients)
+
+    return found
+
+
+@pytest.fixture
+def school(found: Found) -> School:
+    return found()

@@ -107,6 +107,7 @@ class Receiver:
                 self._behave(self, connection)
                 return
             with self._tls.wrap_socket(connection, server_side=True) as secured:
+                self._open.append(secured)
                 self._behave(self, secured)
 
 

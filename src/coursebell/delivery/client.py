@@ -6,6 +6,7 @@ libcurl for its descriptors and waits on them together with the dispatcher's own
 
 from __future__ import annotations
 
+import os
 import select
 import ssl
 import time
@@ -23,6 +24,10 @@ __all__ = ["Client", "Progress", "Request", "Result"]
 MAX_IN_FLIGHT = 512  # libcurl's fdset counts descriptors to 1023: these, and the idle ones
 IDLE_CONNECTIONS = 256
 
+# libcurl looks names up in at most 20 threads, which pycurl cannot change, and a look-up outlives
+# its request: so one that gets no answer ends after about 3 s, not the C library's 10 s or more.
+LOOK_UP_OPTIONS = "timeout:1 attempts:3"
+
 
 class Progress(NamedTuple):
     """What `Client.advance` saw: finished requests, and which of the caller's descriptors."""
@@ -36,7 +41,8 @@ class Client:
 
     HTTP/1.1 only, no redirects, no cookies, no decompression, no proxy but the one given. With a
     `proxy`, every connection goes there and the address of the target is the proxy's to judge.
-    `ca_file` replaces the system's certificate authorities. Not for use by several threads.
+    `ca_file` replaces the system's certificate authorities. Sets `RES_OPTIONS` for the process,
+    unless the operator did (see `LOOK_UP_OPTIONS`). Not for use by several threads.
     """
 
     def __init__(
@@ -50,6 +56,7 @@ class Client:
     ) -> None:
         if not 1 <= max_in_flight <= MAX_IN_FLIGHT:
             raise ValueError(f"max_in_flight must be from 1 to {MAX_IN_FLIGHT}.")
+        os.environ.setdefault("RES_OPTIONS", LOOK_UP_OPTIONS)
         self._rules = rules
         self._max_in_flight = max_in_flight
         self._proxy = proxy
@@ -93,7 +100,10 @@ class Client:
                 return Progress(results, ready)
 
     def close(self) -> None:
-        """Aborts what is in flight, without results, and closes every connection."""
+        """Aborts what is in flight, without results, and closes every connection.
+
+        Waits for look-ups that still run, about 3 s at most.
+        """
         for transfer in [*self._busy.values(), *self._idle]:
             if transfer.curl in self._busy:
                 self._multi.remove_handle(transfer.curl)

@@ -27,6 +27,13 @@ class SocketAddress(Protocol):
     addr: tuple[str, int] | tuple[str, int, int, int] | bytes
 
 
+class _LentSocket(socket.socket):
+    """A socket that pycurl duplicates and drops: so closing it late is no mistake to warn of."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Guard:
     """Opens the sockets of one transfer at a time, to permitted addresses only."""
 
@@ -60,7 +67,7 @@ class Guard:
             self._refused = self._refused or host
             return int(pycurl.SOCKET_BAD)
         self._opened = host
-        return socket.socket(address.family, address.socktype, address.protocol)
+        return _LentSocket(address.family, address.socktype, address.protocol)
 
     @staticmethod
     def adopt(descriptor: int, purpose: int) -> int:

@@ -35,6 +35,16 @@ def finish(*_):
     sys.exit(0)
 """
 PATIENT = "signal.signal(signal.SIGTERM, finish); say('up'); time.sleep(60)"
+SLOW = """
+def finish_slowly(*_):
+    say("stopping")
+    time.sleep(0.3)
+    finish()
+
+signal.signal(signal.SIGTERM, finish_slowly)
+say("up")
+time.sleep(60)
+"""
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN); say('up'); time.sleep(60)"
 MISCONFIGURED = "sys.exit(os.EX_CONFIG)"
 ANSWERING = """
@@ -181,17 +191,29 @@ def test_a_child_that_will_not_finish_is_killed(family):
     assert '"child.killed"' in said
 
 
-def test_a_second_signal_ends_the_waiting(family):
-    family.start(stubborn=STUBBORN, patience={"farewell": 3600})
+def test_somebody_who_insists_ends_the_waiting(family):
+    family.start(stubborn=STUBBORN, patience={"farewell": 3600, "insistence": 0})
     pid = family.note("stubborn")
 
     family.parent.send_signal(signal.SIGINT)
-    until(lambda: not family.parent.poll() and '"supervisor.stopping"' in read_some(family))
+    until(lambda: '"supervisor.stopping"' in read_some(family))
     family.parent.send_signal(signal.SIGINT)
 
     code, _ = family.end()
     assert code == 0
     assert is_gone(pid)
+
+
+def test_the_same_signal_twice_at_once_still_lets_children_finish(family):
+    family.start(slow=SLOW, patience={"insistence": 3600})
+    pid = family.note("slow")
+
+    for _ in range(3):
+        family.parent.terminate()
+        family.note("slow", "stopping")
+
+    assert family.end()[0] == 0
+    assert family.note("slow", "finished") == pid
 
 
 def read_some(family: Family) -> str:

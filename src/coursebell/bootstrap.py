@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from coursebell.delivery.client import Client
-from coursebell.delivery.dispatcher import Dispatcher
+from coursebell import logs
 from coursebell.domain.addresses import AddressRules
 from coursebell.domain.model import Source
+from coursebell.errors import ConfigurationError
 from coursebell.metrics import Metrics
 from coursebell.schedule import Schedule
 from coursebell.services import deliveries, dispatching
 from coursebell.services.registrar import Registrar
-from coursebell.settings import Settings
+from coursebell.settings import LogFormat, Settings, unknown_variables
 from coursebell.storage import migrations
 from coursebell.storage.database import Database
 from coursebell.storage.waking import OnlyDispatcher, hang_bell
+
+_log = logs.logger("bootstrap")
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_KEEP_ALIVE = 65  # seconds; longer than the idle time of usual connection pools and proxies
+_LAST_REQUESTS = 8  # seconds that requests get to finish after SIGTERM
+_TAKEOVER = 12.0  # seconds in which a dispatcher whose parent was killed has certainly ended
+
+
+def configure_logs(settings: Settings) -> None:
+    """Log as `settings` say, beginning with what is strange about them."""
+    chosen = settings.log_format
+    logs.configure(
+        as_json=None if chosen is None else chosen is LogFormat.JSON, level=settings.log_level
+    )
+    for strange in unknown_variables(os.environ):
+        _log.warning("settings.unknown", problem=strange)
 
 
 def open_registrar(settings: Settings, metrics: Metrics | None = None) -> Registrar:
@@ -40,23 +60,62 @@ def open_registrar(settings: Settings, metrics: Metrics | None = None) -> Regist
     )
 
 
-def open_metrics(registrar: Registrar) -> Metrics:
-    """Metrics with the gauges of this registrar's backlog."""
-    return Metrics(lambda: deliveries.measure_backlog(registrar, datetime.now(UTC)))
+@contextmanager
+def ready_registrar(settings: Settings) -> Iterator[tuple[Registrar, Metrics]]:
+    """A registrar that can serve, and what it counts; closed at the end.
+
+    Raises `SchemaVersionError` where the schema does not fit, `ConfigurationError` where there is
+    no key to seal with.
+    """
+    metrics = Metrics(lambda: deliveries.measure_backlog(registrar, datetime.now(UTC)))
+    registrar = open_registrar(settings, metrics)
+    with closing(registrar.database) as database:
+        migrations.check(database)
+        database.seal  # noqa: B018 made or refused now, rather than at the first delivery
+        yield registrar, metrics
 
 
-def run_dispatcher(settings: Settings, metrics: Metrics) -> None:
+def run_api(settings: Settings, listener: socket.socket) -> None:
+    """Serve the REST API on `listener` until SIGTERM or SIGINT. Belongs in a main thread."""
+    # each process loads what it runs: the dispatcher no web framework, the API no libcurl
+    import uvicorn  # noqa: PLC0415
+
+    from coursebell.web.app import create_app  # noqa: PLC0415
+
+    with ready_registrar(settings) as (registrar, metrics):
+        app = create_app(registrar, metrics, lambda: migrations.check(registrar.database))
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_LAST_REQUESTS,
+        )
+        server = uvicorn.Server(config)
+        # uvicorn raises the signals again that it has obeyed; then these take them
+        for number in _STOP_SIGNALS:
+            signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+        server.run(sockets=[listener])
+
+
+def run_dispatcher(settings: Settings, *, metrics_port: int | None = None) -> None:
     """Dispatch, and keep the schedule, until SIGTERM or SIGINT; ends within 10 s of it.
 
     Belongs in a main thread. Raises `ConfigurationError`: also when the schema does not fit, and
-    on SQLite when another dispatcher runs.
+    on SQLite when another dispatcher runs; `UnavailableError` without a database.
     """
+    from coursebell.delivery.client import Client  # noqa: PLC0415
+    from coursebell.delivery.dispatcher import Dispatcher  # noqa: PLC0415
+
     with ExitStack() as stack:
-        registrar = open_registrar(settings, metrics)
-        stack.callback(registrar.database.close)
-        migrations.check(registrar.database)
+        registrar, metrics = stack.enter_context(ready_registrar(settings))
+        stop_descriptor = stack.enter_context(_stop_signals())
+        if metrics_port is not None:
+            stack.enter_context(_scrapes(metrics, metrics_port))
         if registrar.database.path is not None:
-            stack.callback(OnlyDispatcher(registrar.database.path).release)
+            stack.callback(_become_only_dispatcher(registrar.database.path).release)
             dispatching.recover(registrar, datetime.now(UTC))
         client = Client(
             registrar.address_rules,
@@ -67,7 +126,6 @@ def run_dispatcher(settings: Settings, metrics: Metrics) -> None:
         bell = hang_bell(registrar.database)
         stack.callback(bell.close)
         schedule = Schedule(registrar, _retention(settings))
-        stop_descriptor = stack.enter_context(_stop_signals())
         schedule.start()
         stack.callback(schedule.stop)
         Dispatcher(registrar, client, bell, stop_descriptor, metrics.attempted).run()
@@ -78,19 +136,40 @@ def _retention(settings: Settings) -> timedelta | None:
 
 
 @contextmanager
+def _scrapes(metrics: Metrics, port: int) -> Iterator[None]:
+    try:
+        server, thread = metrics.serve(port)
+    except OSError as exc:
+        raise ConfigurationError(f"Cannot listen on port {port}: {exc.strerror}.") from exc
+    yield
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@contextmanager
 def _stop_signals() -> Iterator[int]:
-    """A descriptor that becomes readable at SIGTERM or SIGINT."""
+    """A descriptor that becomes readable at SIGTERM or SIGINT; ignored from its end on."""
     readable, writable = os.pipe()
     os.set_blocking(writable, False)
-
-    def ask_stop(_number: int, _frame: object) -> None:
-        os.write(writable, b"!")
-
-    before = {number: signal.signal(number, ask_stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in _STOP_SIGNALS:
+        signal.signal(number, lambda *_: os.write(writable, b"!"))
     try:
         yield readable
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         os.close(readable)
         os.close(writable)
+
+
+def _become_only_dispatcher(path: Path) -> OnlyDispatcher:
+    """Raises `ConfigurationError` when another one stays."""
+    deadline = time.monotonic() + _TAKEOVER
+    while True:
+        try:
+            return OnlyDispatcher(path)
+        except ConfigurationError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

@@ -47,6 +47,7 @@ class Patience:
     last_restart: float = 10.0  # where doubling ends
     proven: float = 30.0  # a child that lived this long starts from `first_restart` again
     farewell: float = FAREWELL  # what a child gets to finish before SIGKILL
+    insistence: float = 1.0  # a signal so much later than the first ends the waiting
 
 
 class Supervisor:
@@ -56,7 +57,8 @@ class Supervisor:
         self._patience = patience or Patience()
         self._lifeline, self._held = os.pipe()
         self._posts = [_Post(child, self._patience, self._lifeline) for child in children]
-        self._stop_asked = 0
+        self._stop_asked = 0.0  # monotonic; 0: not yet
+        self._insisted = False
         self._misconfigured: str | None = None
 
     def run(self) -> None:
@@ -85,15 +87,14 @@ class Supervisor:
             _wait(wake, min((wait for wait in waits if wait is not None), default=None))
 
     def _bury(self, wake: socket.socket) -> None:
-        """Ask all children to finish, then wait for them; a second signal ends the waiting."""
-        _log.info("supervisor.stopping", signals=self._stop_asked)
-        asked = max(self._stop_asked, 1)
+        """Ask all children to finish, then wait for them; another signal ends the waiting."""
+        _log.info("supervisor.stopping")
         deadline = time.monotonic() + self._patience.farewell
         for post in self._posts:
             post.send(signal.SIGTERM)
         while any(post.is_alive() for post in self._posts):
             left = deadline - time.monotonic()
-            if left <= 0 or self._stop_asked > asked:
+            if left <= 0 or self._insisted:
                 break
             _wait(wake, left)
         for post in self._posts:
@@ -118,7 +119,10 @@ class Supervisor:
             ring.close()
 
     def _ask_stop(self, _number: int, _frame: object) -> None:
-        self._stop_asked += 1
+        # service managers and `timeout` send a signal to the process and to its group at once
+        now = time.monotonic()
+        self._stop_asked = self._stop_asked or now
+        self._insisted = now - self._stop_asked > self._patience.insistence
 
 
 class _Post:

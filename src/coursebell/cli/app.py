@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from coursebell.cli import listen
+from coursebell.cli import accounts, doctor, listen, schema, serve, webhooks
 from coursebell.cli.context import Invocation
 from coursebell.errors import CoursebellError
 
@@ -22,6 +22,15 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+app.command()(accounts.init)
+app.command()(serve.serve)
+app.command()(serve.dispatch)
+app.command(hidden=True)(serve.api)
+app.add_typer(schema.app, name="db")
+app.command()(doctor.doctor)
+app.add_typer(accounts.users, name="user")
+app.add_typer(accounts.tokens, name="token")
+app.add_typer(webhooks.app, name="webhook")
 app.command()(listen.listen)
 
 

@@ -1,0 +1,217 @@
+"""`coursebell doctor`: what is wrong with an installation, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from coursebell.cli.context import Invocation, clock, invocation_of
+from coursebell.cli.output import answer, as_json_array
+from coursebell.errors import CoursebellError
+from coursebell.services import deliveries, health, organizations
+from coursebell.services.registrar import Registrar
+from coursebell.settings import Settings, unknown_variables
+from coursebell.storage import migrations
+
+MOST_SKEW = 2.0  # seconds; receivers refuse deliveries from 300 on
+MOST_OVERDUE = 60.0  # seconds that a due delivery may wait while a dispatcher runs
+
+
+class State(StrEnum):
+    """How a thing is found."""
+
+    OK = "ok"
+    NOTE = "note"  # worth knowing, nothing wrong
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    about: str
+    state: State
+    found: str
+    advice: str | None = None
+
+
+Check = Callable[[Registrar], Finding]
+
+
+def doctor(
+    context: typer.Context,
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON array instead of lines.")
+    ] = False,
+) -> None:
+    """Look at settings, database, clock, keys and deliveries, and say what to do.
+
+    The exit code is 1 when something is wrong.
+
+        coursebell doctor
+    """
+    findings = list(examine(invocation_of(context)))
+    if as_json:
+        answer(as_json_array([_row(finding) for finding in findings]))
+    else:
+        _show(findings)
+    if any(finding.state is State.WRONG for finding in findings):
+        raise typer.Exit(1)
+
+
+def examine(invocation: Invocation) -> Iterator[Finding]:
+    """One finding after the other; what cannot be looked at any more is left out."""
+    try:
+        settings = invocation.settings()
+    except CoursebellError as exc:
+        yield _wrong("settings", exc.message, "Correct the variable named.")
+        return
+    yield _settings(settings)
+    try:
+        with invocation.registrar() as registrar:
+            yield from _installation(registrar)
+    except CoursebellError as exc:
+        yield _wrong("database", exc.message, "See COURSEBELL_DATABASE_URL and --database.")
+
+
+def _installation(registrar: Registrar) -> Iterator[Finding]:
+    schema = _guarded("schema", _schema, registrar)
+    yield schema
+    if schema.state is State.WRONG:
+        return
+    checks: tuple[tuple[str, Check], ...] = (
+        ("organization", _organization),
+        ("clock", _clock),
+        ("key", _key),
+        ("deliveries", _deliveries),
+        ("receivers", _receivers),
+    )
+    for about, check in checks:
+        yield _guarded(about, check, registrar)
+
+
+def _guarded(about: str, check: Check, registrar: Registrar) -> Finding:
+    try:
+        return check(registrar)
+    except CoursebellError as exc:
+        return _wrong(about, exc.message, None)
+
+
+def _settings(settings: Settings) -> Finding:
+    strange = unknown_variables(os.environ)
+    if strange:
+        return _wrong("settings", "; ".join(strange) + ".", "Unset or rename what is named.")
+    private = ", ".join(map(str, settings.allowed_networks))
+    if private:
+        return _note("settings", f"Deliveries may also go to {private}.")
+    return _ok("settings", "All that is set is known and valid.")
+
+
+def _schema(registrar: Registrar) -> Finding:
+    migrations.check(registrar.database)
+    return _ok("schema", f"The database has schema {migrations.newest()}, as it should.")
+
+
+def _organization(registrar: Registrar) -> Finding:
+    names = [each.name for each in organizations.list_organizations(registrar)]
+    if not names:
+        return _wrong("organization", "There is none.", "Run: coursebell init")
+    return _ok("organization", ", ".join(names))
+
+
+def _clock(registrar: Registrar) -> Finding:
+    skew = health.clock_skew_seconds(registrar, clock())
+    if abs(skew) <= MOST_SKEW:
+        return _ok("clock", "The database and this machine agree on the time.")
+    way = "ahead of" if skew > 0 else "behind"
+    return _wrong(
+        "clock",
+        f"The database is {abs(skew):.0f} s {way} this machine.",
+        "Set both clocks by NTP: receivers refuse deliveries whose time is 5 minutes off.",
+    )
+
+
+def _key(registrar: Registrar) -> Finding:
+    unreadable = health.list_unreadable_webhooks(registrar)
+    if not unreadable:
+        return _ok("key", "Every webhook's secret can be read.")
+    return _wrong(
+        "key",
+        f"The secrets of {len(unreadable)} webhooks cannot be read: {', '.join(unreadable[:3])}.",
+        "Add the key that they were stored with to COURSEBELL_SECRET_KEY, after the new one;"
+        " with SQLite, restore the key file beside the database.",
+    )
+
+
+def _deliveries(registrar: Registrar) -> Finding:
+    now = clock()
+    backlog = deliveries.measure_backlog(registrar, now)
+    overdue = health.overdue_seconds(registrar, now)
+    oldest = f", the oldest since {_span(backlog.oldest_pending_seconds)}"
+    found = f"{backlog.pending} pending{oldest if backlog.pending else ''}."
+    if overdue <= MOST_OVERDUE:
+        return _ok("deliveries", found)
+    return _wrong(
+        "deliveries",
+        f"{found} One has been due for {_span(overdue)} and nobody takes it.",
+        "Is a dispatcher running? Start one: coursebell serve, or coursebell dispatch",
+    )
+
+
+def _receivers(registrar: Registrar) -> Finding:
+    backlog = deliveries.measure_backlog(registrar, clock())
+    if not (backlog.failed or backlog.held or backlog.disabled_webhooks):
+        return _ok("receivers", "No delivery failed, none is held, no webhook is disabled.")
+    return Finding(
+        about="receivers",
+        state=State.NOTE,
+        found=f"{backlog.failed} deliveries failed, {backlog.held} are held,"
+        f" {backlog.disabled_webhooks} webhooks are disabled.",
+        advice="See why: coursebell webhook list, then coursebell webhook deliveries ID",
+    )
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _ok(about: str, found: str) -> Finding:
+    return Finding(about=about, state=State.OK, found=found)
+
+
+def _note(about: str, found: str) -> Finding:
+    return Finding(about=about, state=State.NOTE, found=found)
+
+
+def _wrong(about: str, found: str, advice: str | None) -> Finding:
+    return Finding(about=about, state=State.WRONG, found=found, advice=advice)
+
+
+def _row(finding: Finding) -> dict[str, object]:
+    return {
+        "about": finding.about,
+        "state": finding.state,
+        "found": finding.found,
+        "advice": finding.advice,
+    }
+
+
+def _show(findings: list[Finding]) -> None:
+    colours = {State.OK: "green", State.NOTE: "yellow", State.WRONG: "bold red"}
+    console = Console(highlight=False, soft_wrap=True)
+    for finding in findings:
+        colour = colours[finding.state]
+        console.print(f"[{colour}]{finding.state:<5}[/]  {finding.about:<12}  ", end="")
+        console.print(finding.found, markup=False)
+        if finding.advice:
+            console.print(f"{'':21}{finding.advice}", markup=False)

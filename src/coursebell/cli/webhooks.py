@@ -1,0 +1,129 @@
+"""`coursebell webhook`: who is told, and what became of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from coursebell.cli.context import clock, invocation_of
+from coursebell.cli.output import AsJson, Row, answer, every, say, show_list
+from coursebell.domain.events import EventName
+from coursebell.domain.lists import DeliveryFilters, Page
+from coursebell.domain.model import Delivery, DeliveryStatus, Webhook
+from coursebell.services import deliveries, webhooks
+
+app = typer.Typer(no_args_is_help=False, help="Webhooks: who is told, and what became of it.")
+
+WebhookId = Annotated[str, typer.Argument(metavar="ID", help="The webhook's id, from the list.")]
+
+
+@app.command("add")
+def add(
+    context: typer.Context,
+    *,
+    url: Annotated[str, typer.Argument(metavar="URL", help="Where deliveries go.")],
+    event: Annotated[
+        list[EventName], typer.Option(help="An event it is told; repeat it for several.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What it is for; else the URL.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print id and secret as a JSON object.")
+    ] = False,
+) -> None:
+    """Connect a receiver and print its secret alone. It is shown only now.
+
+        coursebell webhook add https://lms.example/hook --event offering_completed
+
+    On this machine, for a first try (the server needs the same setting):
+
+        COURSEBELL_ALLOWED_NETWORKS=127.0.0.0/8 coursebell webhook add http://127.0.0.1:9000/
+        --event offering_completed
+    """
+    new = webhooks.NewWebhook(url=url, events=tuple(event), name=name)
+    with invocation_of(context).office() as (registrar, actor):
+        made = webhooks.create_webhook(registrar, actor, new, clock())
+    if as_json:
+        answer(json.dumps({"id": made.webhook.id, "secret": made.secret}))
+        return
+    say(f"Webhook {made.webhook.id} is told {', '.join(made.webhook.events)}.")
+    say("Its secret, shown only now:")
+    answer(made.secret)
+
+
+@app.command("list")
+def list_webhooks(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """List webhooks, without their secrets.
+
+    coursebell webhook list
+    """
+    with invocation_of(context).office() as (registrar, actor):
+        found = list(every(lambda page: webhooks.list_webhooks(registrar, actor, page)))
+    columns = ("id", "name", "url", "events", "status", "disabledReason")
+    show_list([_webhook_row(webhook) for webhook in found], as_json=as_json, columns=columns)
+
+
+@app.command("test")
+def test(context: typer.Context, *, webhook_id: WebhookId) -> None:
+    """Send a sample to a webhook and print the id of the delivery.
+
+    coursebell webhook test 0123456789abcdef0123456789abcdef
+    """
+    with invocation_of(context).office() as (registrar, actor):
+        delivery_id = webhooks.test_webhook(registrar, actor, webhook_id, clock())
+    say(f"On its way. To see what became of it: coursebell webhook deliveries {webhook_id}")
+    answer(delivery_id)
+
+
+@app.command("deliveries")
+def list_deliveries(
+    context: typer.Context,
+    *,
+    webhook_id: WebhookId,
+    status: Annotated[DeliveryStatus | None, typer.Option(help="Only in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="How many.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List a webhook's deliveries, newest first.
+
+    coursebell webhook deliveries 0123456789abcdef0123456789abcdef --status failed
+    """
+    filters = DeliveryFilters(status=status)
+    with invocation_of(context).office() as (registrar, actor):
+        found = deliveries.list_deliveries(
+            registrar, actor, webhook_id, filters, Page(limit=limit)
+        ).items
+    columns = ("id", "event", "status", "attempts", "lastOutcome", "createdDate", "nextAttemptDate")
+    show_list([_delivery_row(delivery) for delivery in found], as_json=as_json, columns=columns)
+
+
+def _webhook_row(webhook: Webhook) -> Row:
+    return {
+        "id": webhook.id,
+        "name": webhook.name,
+        "url": webhook.url,
+        "method": webhook.method,
+        "events": list(webhook.events),
+        "status": webhook.status,
+        "disabledReason": webhook.disabled_reason,
+        "createdDate": webhook.created_at,
+    }
+
+
+def _delivery_row(delivery: Delivery) -> Row:
+    return {
+        "id": delivery.id,
+        "event": delivery.event,
+        "eventId": delivery.event_id,
+        "registrationId": delivery.registration_id,
+        "kind": delivery.kind,
+        "status": delivery.status,
+        "attempts": delivery.attempts,
+        "lastOutcome": delivery.last_outcome,
+        "createdDate": delivery.created_at,
+        "nextAttemptDate": delivery.next_attempt_at,
+        "finishedDate": delivery.finished_at,
+    }

@@ -84,21 +84,25 @@ def run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def send(client: Client, url: str, timeout_seconds: float = 20) -> Result:
-    client.start(
-        Request(
-            key=0,
-            method="POST",
-            url=url,
-            headers=(),
-            body=b"{}",
-            timeout_seconds=timeout_seconds,
-        )
+def request(url: str, timeout_seconds: float = 20, key: int = 0) -> Request:
+    return Request(
+        key=key,
+        method="POST",
+        url=url,
+        headers=(),
+        body=b"{}",
+        timeout_seconds=timeout_seconds,
     )
+
+
+def send(client: Client, *requests: Request) -> list[Result]:
+    """The results in the order of the requests' keys."""
+    for each in requests:
+        client.start(each)
     results: list[Result] = []
-    while not results:
-        results = client.advance(30).results
-    return results[0]
+    while client.in_flight:
+        results += client.advance(30).results
+    return sorted(results, key=lambda result: result.key)
 
 
 def seen(result: Result) -> list[str | None]:
@@ -113,8 +117,11 @@ def story() -> dict[str, object]:
         Receiver(answers_and_closes(CLOSES), host="127.0.0.1", port=public.port) as trap,
     ):
 
-        def to(name: str, timeout_seconds: float = 20) -> list[str | None]:
-            return seen(send(client, f"http://{name}:{public.port}/", timeout_seconds))
+        def url(name: str) -> str:
+            return f"http://{name}:{public.port}/"
+
+        def to(name: str) -> list[str | None]:
+            return seen(send(client, request(url(name)))[0])
 
         told: dict[str, object] = {
             "flips": [to("flips.example"), to("flips.example"), to("flips.example")],
@@ -124,23 +131,12 @@ def story() -> dict[str, object]:
             "metadata": to("metadata.example"),
             "missing": to("missing.example"),
         }
-        told["beside_silent"] = beside_silent(client, public.port)
-        told["silent"] = to("silent.example", 0.5)
+        silent = request(url("silent.example"), timeout_seconds=0.5, key=1)
+        beside = [request(url("public.example"), key=key) for key in (2, 3, 4)]
+        told["silent"] = [seen(result) for result in send(client, silent, *beside)]
         client.close()
         told["connections"] = {"public": public.connections, "trap": trap.connections}
     return told
-
-
-def beside_silent(client: Client, port: int) -> list[list[str | None]]:
-    """Requests sent while the look-up of another name gets no answer."""
-    silent = f"http://silent.example:{port}/"
-    client.start(
-        Request(key=9, method="POST", url=silent, headers=(), body=b"", timeout_seconds=1.5)
-    )
-    sent = [seen(send(client, f"http://public.example:{port}/")) for _ in range(3)]
-    while client.in_flight:
-        sent += [seen(result) for result in client.advance(30).results]
-    return sent
 
 
 def main() -> None:

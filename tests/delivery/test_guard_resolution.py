@@ -35,7 +35,7 @@ def story():
     script = Path(__file__).with_name("namespace.py")
     done = subprocess.run(
         unshared(sys.executable, str(script)),
-        env=os.environ | {"RES_OPTIONS": "timeout:1 attempts:1"},
+        env=os.environ | {"RES_OPTIONS": "timeout:2 attempts:1"},
         capture_output=True,
         text=True,
         timeout=90,
@@ -68,8 +68,7 @@ def test_a_name_that_does_not_exist_is_named_dns(story):
 
 
 def test_a_look_up_without_an_answer_runs_into_the_deadline_and_delays_nobody(story):
-    assert story["silent"] == ["timeout", None]
-    assert story["beside_silent"] == [["delivered", PUBLIC]] * 3 + [["timeout", None]]
+    assert story["silent"] == [["timeout", None]] + [["delivered", PUBLIC]] * 3
 
 
 def test_nothing_reached_the_receiver_on_loopback(story):

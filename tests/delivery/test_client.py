@@ -1,16 +1,22 @@
 """The client against receivers that behave badly, on loopback."""
 
 import os
+import re
 import socket
 import ssl
 import time
 import warnings
+from contextlib import closing
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from coursebell.delivery.client import Client, Request, Result
 from coursebell.domain.addresses import AddressRules
 from coursebell.domain.retry import Outcome
+from coursebell.domain.targets import check_headers, check_url
+from coursebell.errors import InvalidInputError
 from delivery.hostile import (
     NO_CONTENT,
     Receiver,
@@ -93,6 +99,33 @@ def test_nothing_is_added_to_a_request_without_headers_or_body(client):
 
     head = f"POST /hook HTTP/1.1\r\nHost: 127.0.0.1:{receiver.port}\r\nContent-Length: 0\r\n\r\n"
     assert receiver.requests == [head.encode()]
+
+
+@given(
+    path=st.from_regex(r"[/?][ -~]{,20}", fullmatch=True) | st.text(max_size=5),
+    headers=st.dictionaries(
+        st.from_regex(r"X[!-9;-~]{,9}", fullmatch=True) | st.text(max_size=3),
+        st.from_regex(r"[ -~]{,9}", fullmatch=True) | st.text(max_size=3),
+        max_size=2,
+    ),
+)
+@example(path="? HTTP/1.1\r\nX: y\r\n\r\n", headers={})
+@example(path="/../%0d%0a{a}[1-9]", headers={"X-A": "", "X-B": "a;b: c"})
+@settings(deadline=None, max_examples=100)
+def test_nothing_that_is_accepted_splits_a_request(path, headers):
+    with Receiver(answers_and_closes(NO_CONTENT)) as receiver, closing(Client(LOOPBACK)) as client:
+        try:
+            url = check_url(f"{receiver.url}{path}", LOOPBACK)
+            custom = check_headers(headers)
+        except InvalidInputError:
+            return
+        send(client, url, headers=tuple(custom.items()), body=b"{}")
+
+    (sent,) = receiver.requests
+    request_line, _, *rest = sent.decode("ascii").split("\r\n")
+    assert re.fullmatch(r"POST /[!-~]* HTTP/1\.1", request_line)
+    names = [f"{name}: {value}" if value else f"{name}:" for name, value in custom.items()]
+    assert rest == [*names, "Content-Length: 2", "", "{}"]
 
 
 def test_put_and_post_alternate_on_one_handle(client):

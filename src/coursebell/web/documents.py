@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializeAsAny, WithJsonSchema
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import SkipJsonSchema
 
@@ -82,7 +82,7 @@ class Document(BaseModel):
     )
 
     def to_json(self) -> bytes:
-        return self.model_dump_json(exclude_none=True).encode()
+        return self.model_dump_json(exclude_none=True, serialize_as_any=True).encode()
 
 
 D = TypeVar("D", bound=Document)
@@ -91,7 +91,7 @@ D = TypeVar("D", bound=Document)
 class ListDocument(Document, Generic[D]):
     """One page of a list. Links are absent where there is no such page."""
 
-    results: Sequence[D]
+    results: Sequence[SerializeAsAny[D]]
     next: str | Absent = None
     prev: str | Absent = None
     previous: str | Absent = Field(None, description="The same as `prev`.")

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, CursorResult, Executable
 from sqlalchemy.engine import URL, make_url
 
 from coursebell.errors import ConfigurationError, UnavailableError
-from coursebell.storage.columns import Instant
+from coursebell.storage.columns import Instant, microseconds
 from coursebell.storage.seal import Seal, key_file_of, read_or_make_key_file
 
 T = TypeVar("T")
@@ -78,8 +78,8 @@ class Transaction:
         """`seconds` after `clock(now)`."""
         if self.is_postgres:
             return self.clock(now) + sa.func.make_interval(0, 0, 0, 0, 0, 0, seconds)
-        micros = sa.cast(seconds * 1_000_000, sa.BigInteger)
-        return sa.type_coerce(sa.type_coerce(self.clock(now), sa.BigInteger) + micros, Instant())
+        start = sa.literal(microseconds(now), sa.BigInteger())
+        return sa.type_coerce(start + sa.cast(seconds * 1_000_000, sa.BigInteger()), Instant())
 
 
 class Database:

@@ -116,8 +116,8 @@ class Dispatcher:
             self._lanes.add(Held(delivery, start + LEASE_SECONDS))
         self._full = batch.full
         wait = batch.seconds_until_due
-        # What is due but finds no room is looked for again when room is made, not before.
-        self._look_at = start + min(_IDLE_SECONDS, wait if wait else _IDLE_SECONDS)
+        # What is due but found no room is looked for again when room is made, not before.
+        self._look_at = start + (_IDLE_SECONDS if wait is None else min(wait, _IDLE_SECONDS))
         if batch.claimed:
             self._renew_senders()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +27,7 @@ class Batch:
 
     claimed: Sequence[Claimed]
     full: frozenset[str]  # webhooks of which there may be more due than was taken
-    seconds_until_due: float | None  # of what was not taken; None: nothing else is pending
+    seconds_until_due: float | None  # of the other webhooks; None: nothing else is pending
 
 
 def claim(
@@ -43,20 +44,28 @@ def claim(
     """
     with registrar.database.snapshot() as tx:
         due = deliveries.list_webhooks_with_work(tx, now)
-        wait = deliveries.seconds_until_due(tx, now)
     share = max(1, CLAIM // max(1, len(due)))
     rooms = {each: min(share, depth - in_hand.get(each, 0)) for each in due}
-    rooms = {each: room for each, room in rooms.items() if room > 0}
-    if not rooms:
-        return Batch(claimed=[], full=frozenset(due), seconds_until_due=wait)
+    claimed = _claim(registrar, rooms, lease, lease_seconds, now)
+    taken = Counter(each.webhook_id for each in claimed)
+    full = frozenset(each for each in due if taken[each] >= rooms[each])
+    with registrar.database.snapshot() as tx:
+        wait = deliveries.seconds_until_due(tx, now, besides=full)
+    return Batch(claimed=claimed, full=full, seconds_until_due=wait)
+
+
+def _claim(
+    registrar: Registrar,
+    rooms: Mapping[str, int],
+    lease: str,
+    lease_seconds: float,
+    now: datetime,
+) -> Sequence[Claimed]:
+    wanted = {each: room for each, room in rooms.items() if room > 0}
+    if not wanted:
+        return []
     with registrar.database.transaction() as tx:
-        claimed = deliveries.claim(tx, rooms, lease, lease_seconds, now)
-        wait = deliveries.seconds_until_due(tx, now)
-    taken = dict.fromkeys(rooms, 0)
-    for each in claimed:
-        taken[each.webhook_id] += 1
-    full = {each for each in due if taken.get(each, 0) >= rooms.get(each, 0)}
-    return Batch(claimed=claimed, full=frozenset(full), seconds_until_due=wait)
+        return deliveries.claim(tx, wanted, lease, lease_seconds, now)
 
 
 def read_targets(registrar: Registrar, webhook_ids: Iterable[str]) -> Mapping[str, Target]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -86,14 +86,20 @@ def list_webhooks_with_work(tx: Transaction, now: datetime) -> list[str]:
     return list(tx.execute(query).scalars())
 
 
-def seconds_until_due(tx: Transaction, now: datetime) -> float | None:
-    """Until the next delivery of an active webhook is due, 0 if one is; None without any."""
+def seconds_until_due(
+    tx: Transaction, now: datetime, *, besides: Collection[str] = ()
+) -> float | None:
+    """Until the next delivery of an active webhook is due, 0 if one is; None without any.
+
+    Webhooks in `besides` are not asked.
+    """
     first = (
         select(func.min(deliveries.c.due_at, type_=Instant()))
         .where(deliveries.c.webhook_id == webhooks.c.id, _PENDING)
         .scalar_subquery()
     )
-    firsts = select(first.label("due_at")).where(_is_active()).subquery()
+    asked = and_(_is_active(), webhooks.c.id.not_in(besides))
+    firsts = select(first.label("due_at")).where(asked).subquery()
     earliest = func.min(firsts.c.due_at, type_=Instant()).label("earliest")
     row = tx.execute(select(earliest, tx.clock(now).label("clock"))).one()
     if row.earliest is None:

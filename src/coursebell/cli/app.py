@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from coursebell.cli import accounts, doctor, listen, schema, serve, webhooks
+from coursebell.cli import accounts, demo, doctor, listen, schema, serve, webhooks
 from coursebell.cli.context import Invocation
 from coursebell.errors import CoursebellError
 
@@ -32,6 +32,7 @@ app.add_typer(accounts.users, name="user")
 app.add_typer(accounts.tokens, name="token")
 app.add_typer(webhooks.app, name="webhook")
 app.command()(listen.listen)
+app.command()(demo.demo)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -16,6 +16,16 @@ from coursebell.services import deliveries, webhooks
 
 app = typer.Typer(no_args_is_help=False, help="Webhooks: who is told, and what became of it.")
 
+_DELIVERY_COLUMNS = (
+    "id",
+    "event",
+    "status",
+    "attemptCount",
+    "lastOutcome",
+    "createdDate",
+    "nextAttemptDate",
+)
+
 WebhookId = Annotated[str, typer.Argument(metavar="ID", help="The webhook's id, from the list.")]
 
 
@@ -96,7 +106,15 @@ def list_deliveries(
         found = deliveries.list_deliveries(
             registrar, actor, webhook_id, filters, Page(limit=limit)
         ).items
-    columns = ("id", "event", "status", "attempts", "lastOutcome", "createdDate", "nextAttemptDate")
+    columns = (
+        "id",
+        "event",
+        "status",
+        "attemptCount",
+        "lastOutcome",
+        "createdDate",
+        "nextAttemptDate",
+    )
     show_list([_delivery_row(delivery) for delivery in found], as_json=as_json, columns=columns)
 
 
@@ -121,7 +139,7 @@ def _delivery_row(delivery: Delivery) -> Row:
         "registrationId": delivery.registration_id,
         "kind": delivery.kind,
         "status": delivery.status,
-        "attempts": delivery.attempts,
+        "attemptCount": delivery.attempts,
         "lastOutcome": delivery.last_outcome,
         "createdDate": delivery.created_at,
         "nextAttemptDate": delivery.next_attempt_at,

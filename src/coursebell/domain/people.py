@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 from coursebell.errors import InvalidInputError
 
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")
 MIN_PASSWORD, MAX_PASSWORD = 6, 64
+
+# The library refuses `.local`, `.invalid` and the like unless told otherwise, and this is how.
+SPECIAL_USE_DOMAIN_NAMES.clear()
 
 
 def check_email(email: str) -> None:
@@ -20,9 +23,7 @@ def check_email(email: str) -> None:
     Raises `InvalidInputError` with the vendor's words.
     """
     try:
-        validate_email(
-            email, check_deliverability=False, globally_deliverable=False, test_environment=True
-        )
+        validate_email(email, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError as exc:
         raise InvalidInputError(field_errors={"email": "Invalid email address"}) from exc
 

@@ -1,0 +1,667 @@
+"""How a registration changes: every cell of the table, the pass rule, the dates."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coursebell.domain.completion import (
+    TRANSITIONS,
+    Command,
+    Effect,
+    Request,
+    decide,
+    outcome_of,
+)
+from coursebell.domain.model import ActorKind, MoveOn, Role, Source, Status
+from coursebell.errors import ConflictError, CoursebellError, InvalidInputError
+from factories import DAY, HOUR, NOW, a_policy, a_registration, an_actor, an_offering
+
+MICROSECOND = timedelta(microseconds=1)
+NEEDS_MARK = (MoveOn.PASSED, MoveOn.COMPLETED_AND_PASSED)
+
+
+def ask(
+    registration,
+    command,
+    *,
+    offering=None,
+    policy=None,
+    now=NOW,
+    grade=None,
+    actor=None,
+    **fields,
+):
+    """What one command makes of the registration."""
+    request = Request(
+        registration_id=registration.id,
+        command=command,
+        actor=actor or an_actor(),
+        grade=None if grade is None else Decimal(grade),
+        **fields,
+    )
+    return decide(request, registration, offering or an_offering(), policy or a_policy(), now)
+
+
+def after(registration, command, **fields):
+    return ask(registration, command, **fields).after
+
+
+def learner_of(registration):
+    return an_actor(role=Role.LEARNER, kind=ActorKind.LEARNER, user_id=registration.user_id)
+
+
+# --- the table: what the specification says of every command in every state
+
+A, P, F, E = Status.ACTIVE, Status.PASSED, Status.FAILED, Status.EJECTED
+CELLS = {
+    # An activity of what has ended is refused; it takes a reopening.
+    (Command.ACTIVITY, A): Effect.TOUCH,
+    (Command.ACTIVITY, P): ConflictError,
+    (Command.ACTIVITY, F): ConflictError,
+    (Command.ACTIVITY, E): ConflictError,
+    # "on an ended registration 204 ... if grade and source equal what is stored, else 409"
+    (Command.COMPLETE, A): Effect.END,
+    (Command.COMPLETE, P): ConflictError,
+    (Command.COMPLETE, F): ConflictError,
+    (Command.COMPLETE, E): ConflictError,
+    # gradebook/complete "never re-grades"
+    (Command.COMPLETE_ONCE, A): Effect.END,
+    (Command.COMPLETE_ONCE, P): Effect.NOTHING,
+    (Command.COMPLETE_ONCE, F): Effect.NOTHING,
+    (Command.COMPLETE_ONCE, E): Effect.NOTHING,
+    # An ended one is graded again; on an ejected one "the ejection is cleared and it ends"
+    (Command.GRADE, A): Effect.END,
+    (Command.GRADE, P): Effect.REGRADE,
+    (Command.GRADE, F): Effect.REGRADE,
+    (Command.GRADE, E): Effect.END,
+    # "only while active; else 400"
+    (Command.EJECT, A): Effect.EJECT,
+    (Command.EJECT, P): InvalidInputError,
+    (Command.EJECT, F): InvalidInputError,
+    (Command.EJECT, E): InvalidInputError,
+    # "204 from passed or failed, else 409"
+    (Command.REOPEN, A): ConflictError,
+    (Command.REOPEN, P): Effect.REOPEN,
+    (Command.REOPEN, F): Effect.REOPEN,
+    (Command.REOPEN, E): ConflictError,
+    # "At endDate active registrations are halted"
+    (Command.HALT, A): Effect.END,
+    (Command.HALT, P): Effect.NOTHING,
+    (Command.HALT, F): Effect.NOTHING,
+    (Command.HALT, E): Effect.NOTHING,
+}
+
+
+def test_the_table_has_every_command_in_every_state():
+    cells = {(command, status) for command, row in TRANSITIONS.items() for status in row}
+
+    assert cells == set(product(Command, Status)) == set(CELLS)
+
+
+@pytest.mark.parametrize(("command", "status"), CELLS, ids=lambda value: value.value)
+def test_every_command_in_every_state(command, status):
+    registration = a_registration(status)
+    offering = an_offering(end_at=NOW - HOUR) if command is Command.HALT else an_offering()
+    grade = "55.5" if command in (Command.COMPLETE, Command.COMPLETE_ONCE, Command.GRADE) else None
+    expected = CELLS[command, status]
+
+    if not isinstance(expected, Effect):
+        with pytest.raises(expected):
+            ask(registration, command, grade=grade, offering=offering)
+        return
+    transition = ask(registration, command, grade=grade, offering=offering)
+
+    assert transition.effect is expected
+    assert transition.before is registration
+    assert transition.changes == (transition.after != registration)
+
+
+@pytest.mark.parametrize("status", [P, F, E])
+def test_what_is_refused_says_how_and_when_it_ended(status):
+    registration = a_registration(status, grade=Decimal("80"), end_at=NOW - HOUR)
+
+    with pytest.raises(ConflictError) as refused:
+        ask(registration, Command.COMPLETE, grade="79")
+
+    assert status in refused.value.message
+    assert "80" in refused.value.message
+    assert "2026-03-02T09:00:00Z" in refused.value.message
+
+
+def test_reopening_what_is_active_says_so():
+    with pytest.raises(ConflictError, match="active"):
+        ask(a_registration(), Command.REOPEN)
+
+
+@pytest.mark.parametrize("status", [P, F, E])
+def test_ejecting_what_has_ended_is_bad_input_about_the_status(status):
+    with pytest.raises(InvalidInputError) as refused:
+        ask(a_registration(status), Command.EJECT)
+
+    assert list(refused.value.field_errors) == ["status"]
+
+
+# --- passed or failed
+
+PASSES = {
+    # (moveOn, done): the grades, of none, below, at and above the mark, that pass
+    (MoveOn.PASSED, False): "at above",
+    (MoveOn.PASSED, True): "at above",
+    (MoveOn.COMPLETED, False): "",
+    (MoveOn.COMPLETED, True): "none below at above",
+    (MoveOn.COMPLETED_AND_PASSED, False): "",
+    (MoveOn.COMPLETED_AND_PASSED, True): "at above",
+    (MoveOn.COMPLETED_OR_PASSED, False): "at above",
+    (MoveOn.COMPLETED_OR_PASSED, True): "none below at above",
+    (MoveOn.NOT_APPLICABLE, False): "none below at above",
+    (MoveOn.NOT_APPLICABLE, True): "none below at above",
+}
+GRADES = {"none": None, "below": "69.9999999", "at": "70", "above": "70.0000001"}
+
+
+@pytest.mark.parametrize("grade", GRADES)
+@pytest.mark.parametrize(("move_on", "done"), PASSES, ids=str)
+def test_outcome_by_move_on_done_and_grade(move_on, done, grade):
+    value = None if GRADES[grade] is None else Decimal(GRADES[grade])
+
+    outcome = outcome_of(a_policy(move_on=move_on), done=done, grade=value)
+
+    assert outcome is (Status.PASSED if grade in PASSES[move_on, done].split() else Status.FAILED)
+
+
+def test_the_pass_table_has_every_move_on():
+    assert set(PASSES) == set(product(MoveOn, [False, True]))
+
+
+@given(
+    grade=st.decimals(0, 100, places=6),
+    mark=st.decimals(0, 100, places=4),
+)
+def test_a_grade_passes_exactly_from_the_mark_on_un_rounded(grade, mark):
+    policy = a_policy(passing_grade=mark, move_on=MoveOn.PASSED)
+
+    assert (outcome_of(policy, done=True, grade=grade) is Status.PASSED) == (grade >= mark)
+
+
+def test_a_mark_of_zero_still_needs_a_grade():
+    policy = a_policy(passing_grade=Decimal(0))
+
+    assert outcome_of(policy, done=True, grade=None) is Status.FAILED
+    assert outcome_of(policy, done=True, grade=Decimal(0)) is Status.PASSED
+
+
+@pytest.mark.parametrize("move_on", NEEDS_MARK)
+def test_finishing_without_a_grade_where_a_mark_is_needed_fails_without_a_grade(move_on):
+    registration = a_registration()
+
+    ended = after(
+        registration,
+        Command.COMPLETE,
+        policy=a_policy(move_on=move_on),
+        actor=learner_of(registration),
+    )
+
+    assert (ended.status, ended.grade) == (Status.FAILED, None)
+
+
+@pytest.mark.parametrize("move_on", NEEDS_MARK)
+def test_the_gradebook_must_give_a_grade_where_a_mark_is_needed(move_on):
+    with pytest.raises(InvalidInputError) as refused:
+        ask(a_registration(), Command.COMPLETE_ONCE, policy=a_policy(move_on=move_on))
+
+    assert list(refused.value.field_errors) == ["grade"]
+
+
+@pytest.mark.parametrize("move_on", sorted(set(MoveOn) - set(NEEDS_MARK)))
+def test_the_gradebook_may_leave_the_grade_out_where_no_mark_is_needed(move_on):
+    ended = after(a_registration(), Command.COMPLETE_ONCE, policy=a_policy(move_on=move_on))
+
+    assert (ended.status, ended.grade) == (Status.PASSED, None)
+
+
+def test_the_policy_that_decided_is_stored_with_the_result():
+    policy = a_policy(passing_grade=Decimal("40"))
+
+    assert after(a_registration(), Command.GRADE, grade="50", policy=policy).policy == policy
+
+
+# --- grading again
+
+STRICTER = a_policy(passing_grade=Decimal("95"))
+
+
+def test_grading_again_decides_by_the_policy_that_decided_first():
+    registration = a_registration(Status.FAILED)
+
+    regraded = after(registration, Command.GRADE, grade="75", policy=STRICTER)
+
+    assert regraded.status is Status.PASSED
+    assert regraded.policy == registration.policy
+
+
+@pytest.mark.parametrize("comment", [None, "well done"])
+@pytest.mark.parametrize("grade", ["80", "80.0000"])
+def test_the_same_grade_and_comment_again_change_nothing(grade, comment):
+    registration = a_registration(Status.PASSED, grader_comment="well done")
+
+    transition = ask(registration, Command.GRADE, grade=grade, comment=comment, policy=STRICTER)
+
+    assert transition.effect is Effect.NOTHING
+
+
+@pytest.mark.parametrize("change", [{"grade": "80.0001"}, {"comment": "see me"}, {"comment": ""}])
+def test_another_grade_or_comment_is_a_re_grade(change):
+    registration = a_registration(Status.PASSED, grader_comment="well done")
+
+    transition = ask(registration, Command.GRADE, **{"grade": "80", "actor": None} | change)
+
+    assert transition.effect is Effect.REGRADE
+    assert transition.after.end_at == registration.end_at
+    assert transition.after.begin_at == registration.begin_at
+
+
+def test_a_comment_that_is_not_given_stays_and_an_empty_one_removes_it():
+    registration = a_registration(Status.PASSED, grader_comment="well done")
+
+    assert after(registration, Command.GRADE, grade="90").grader_comment == "well done"
+    assert after(registration, Command.GRADE, grade="90", comment="").grader_comment is None
+
+
+def test_whoever_grades_by_hand_is_remembered():
+    instructor = an_actor(role=Role.INSTRUCTOR, user_id="4" * 32)
+
+    ended = after(a_registration(), Command.GRADE, grade="90", comment="good", actor=instructor)
+
+    assert (ended.grader_id, ended.grader_comment) == ("4" * 32, "good")
+    assert ended.source is Source.ADMIN
+
+
+def test_nobody_graded_what_the_learner_finished():
+    registration = a_registration()
+
+    ended = after(registration, Command.COMPLETE, actor=learner_of(registration))
+
+    assert (ended.grader_id, ended.grader_comment) == (None, None)
+
+
+# --- asking the same again
+
+
+def test_finishing_twice_with_the_same_grade_and_source_changes_nothing():
+    registration = a_registration(Status.PASSED, source=Source.SELF)
+
+    transition = ask(registration, Command.COMPLETE, grade="80.0", source=Source.SELF)
+
+    assert transition.effect is Effect.NOTHING
+
+
+@pytest.mark.parametrize("other", [{"grade": "81"}, {"source": Source.ADMIN}, {"grade": None}])
+def test_finishing_again_with_another_grade_or_source_is_a_conflict(other):
+    registration = a_registration(Status.PASSED, source=Source.SELF)
+
+    with pytest.raises(ConflictError):
+        ask(registration, Command.COMPLETE, **{"grade": "80", "source": Source.SELF} | other)
+
+
+# --- who caused it
+
+
+def test_the_learners_own_finish_is_self():
+    registration = a_registration()
+
+    ended = after(registration, Command.COMPLETE, actor=learner_of(registration))
+
+    assert ended.source is Source.SELF
+
+
+@pytest.mark.parametrize("command", [Command.COMPLETE, Command.COMPLETE_ONCE, Command.GRADE])
+def test_whatever_others_do_is_admin(command):
+    assert after(a_registration(), command, grade="80").source is Source.ADMIN
+
+
+def test_a_course_player_may_report_the_learners_finish():
+    ended = after(a_registration(), Command.COMPLETE, grade="80", source=Source.SELF)
+
+    assert ended.source is Source.SELF
+
+
+def test_instructors_who_grade_themselves_do_not_act_as_learners():
+    registration = a_registration()
+    instructor = replace(learner_of(registration), role=Role.INSTRUCTOR)
+
+    assert after(registration, Command.COMPLETE, actor=instructor).source is Source.SELF
+    graded = after(registration, Command.COMPLETE, actor=instructor, grade="80")
+    assert graded.source is Source.ADMIN
+
+
+def test_the_end_of_the_offering_is_admin():
+    ended = after(a_registration(), Command.HALT, offering=an_offering(end_at=NOW))
+
+    assert ended.source is Source.ADMIN
+
+
+# --- dates
+
+
+def test_the_first_activity_sets_the_begin_date_and_later_ones_do_not():
+    registration = a_registration(begin_at=None, last_active_at=None)
+
+    first = after(registration, Command.ACTIVITY, now=NOW)
+    second = after(first, Command.ACTIVITY, now=NOW + HOUR)
+
+    assert (first.begin_at, first.last_active_at) == (NOW, NOW)
+    assert (second.begin_at, second.last_active_at) == (NOW, NOW + HOUR)
+
+
+def test_a_clock_that_went_back_does_not_take_activity_back():
+    registration = a_registration(last_active_at=NOW + HOUR)
+
+    assert after(registration, Command.ACTIVITY).last_active_at == NOW + HOUR
+
+
+@pytest.mark.parametrize(
+    ("command", "fields"),
+    [
+        (Command.COMPLETE, {"grade": "80"}),
+        (Command.COMPLETE, {"source": Source.SELF}),
+        (Command.COMPLETE_ONCE, {"grade": "80"}),
+        (Command.GRADE, {"grade": "80"}),
+        (Command.EJECT, {}),
+        (Command.HALT, {"offering": an_offering(end_at=NOW - DAY)}),
+    ],
+)
+def test_without_activity_it_began_when_it_ended_however_it_ended(command, fields):
+    registration = a_registration(begin_at=None, last_active_at=None)
+
+    ended = after(registration, command, **fields)
+
+    assert ended.begin_at == ended.end_at is not None
+
+
+def test_at_a_forced_end_the_end_date_is_the_offerings():
+    ended = after(
+        a_registration(), Command.HALT, offering=an_offering(end_at=NOW - HOUR), now=NOW + DAY
+    )
+
+    assert ended.end_at == NOW - HOUR
+
+
+def test_an_activity_after_an_end_that_was_moved_forward_keeps_the_dates_in_order():
+    registration = a_registration(begin_at=NOW - HOUR)
+
+    ended = after(registration, Command.HALT, offering=an_offering(end_at=NOW - DAY))
+
+    assert ended.begin_at == ended.end_at == NOW - HOUR
+
+
+def test_what_is_halted_was_not_completed():
+    offering = an_offering(end_at=NOW)
+    statuses = {
+        move_on: after(
+            a_registration(), Command.HALT, offering=offering, policy=a_policy(move_on=move_on)
+        ).status
+        for move_on in MoveOn
+    }
+
+    assert statuses.pop(MoveOn.NOT_APPLICABLE) is Status.PASSED
+    assert set(statuses.values()) == {Status.FAILED}
+
+
+@pytest.mark.parametrize(
+    ("offering", "extended"),
+    [
+        (an_offering(), False),
+        (an_offering(end_at=NOW + MICROSECOND), False),
+        (an_offering(end_at=NOW - DAY), True),
+    ],
+)
+def test_nothing_is_halted_before_the_end_or_when_let_in_afterwards(offering, extended):
+    registration = a_registration(extended=extended)
+
+    transition = ask(registration, Command.HALT, offering=offering)
+
+    assert transition.effect is Effect.NOTHING
+
+
+def test_an_offering_ends_at_its_end_date_to_the_instant():
+    transition = ask(a_registration(), Command.HALT, offering=an_offering(end_at=NOW))
+
+    assert transition.effect is Effect.END
+
+
+# --- windows
+
+BEFORE = an_offering(begin_at=NOW + MICROSECOND)
+AFTER = an_offering(end_at=NOW)
+
+
+@pytest.mark.parametrize("command", [Command.ACTIVITY, Command.COMPLETE])
+@pytest.mark.parametrize("offering", [BEFORE, AFTER], ids=["before", "after"])
+def test_outside_its_window_an_offering_takes_no_activity(command, offering):
+    with pytest.raises(InvalidInputError) as refused:
+        ask(a_registration(), command, offering=offering)
+
+    assert len(refused.value.errors) == 1
+
+
+@pytest.mark.parametrize("command", [Command.ACTIVITY, Command.COMPLETE])
+def test_the_window_has_its_begin_and_not_its_end(command):
+    offering = an_offering(begin_at=NOW, end_at=NOW + MICROSECOND)
+
+    assert ask(a_registration(), command, offering=offering).changes
+
+
+@pytest.mark.parametrize("command", [Command.ACTIVITY, Command.COMPLETE])
+@pytest.mark.parametrize("offering", [BEFORE, AFTER], ids=["before", "after"])
+def test_an_override_passes_the_window(command, offering):
+    assert ask(a_registration(), command, offering=offering, override=True).changes
+
+
+@pytest.mark.parametrize("command", [Command.COMPLETE_ONCE, Command.GRADE])
+@pytest.mark.parametrize("offering", [BEFORE, AFTER], ids=["before", "after"])
+def test_an_instructor_grades_at_any_time(command, offering):
+    transition = ask(a_registration(), command, offering=offering, grade="80")
+
+    assert transition.effect is Effect.END
+    assert transition.after.end_at == NOW
+
+
+def test_who_was_let_in_late_is_not_halted_and_may_go_on():
+    late = after(a_registration(), Command.ACTIVITY, offering=AFTER, override=True)
+
+    assert ask(late, Command.HALT, offering=AFTER).effect is Effect.NOTHING
+    assert ask(late, Command.ACTIVITY, offering=AFTER).effect is Effect.TOUCH
+    assert ask(late, Command.COMPLETE, offering=AFTER).effect is Effect.END
+
+
+def test_an_override_before_the_begin_does_not_exempt_from_the_end():
+    early = after(a_registration(), Command.ACTIVITY, offering=BEFORE, override=True)
+
+    assert ask(early, Command.HALT, offering=AFTER).effect is Effect.END
+
+
+# --- backdating
+
+
+@pytest.mark.parametrize("status", [A, P, E])
+def test_an_end_in_the_past_is_taken(status):
+    registration = a_registration(status)
+    earlier = NOW - 2 * DAY
+
+    ended = after(registration, Command.GRADE, grade="81", end_at=earlier)
+
+    assert (ended.begin_at, ended.end_at) == (registration.begin_at, earlier)
+
+
+@pytest.mark.parametrize("status", [A, P, E])
+def test_an_end_in_the_future_is_refused(status):
+    with pytest.raises(InvalidInputError) as refused:
+        ask(a_registration(status), Command.GRADE, grade="81", end_at=NOW + MICROSECOND)
+
+    assert list(refused.value.field_errors) == ["endDate"]
+
+
+@pytest.mark.parametrize("status", [A, P, E])
+def test_an_end_before_the_first_activity_is_refused_and_says_when_that_was(status):
+    registration = a_registration(status, begin_at=NOW - 3 * DAY)
+
+    with pytest.raises(InvalidInputError) as refused:
+        ask(registration, Command.GRADE, grade="81", end_at=NOW - 4 * DAY)
+
+    assert "2026-02-27T10:00:00Z" in refused.value.field_errors["endDate"]
+
+
+def test_an_end_may_be_now_and_may_be_the_begin():
+    registration = a_registration(begin_at=NOW - DAY)
+
+    assert after(registration, Command.GRADE, grade="81", end_at=NOW).end_at == NOW
+    assert after(registration, Command.GRADE, grade="81", end_at=NOW - DAY).end_at == NOW - DAY
+
+
+def test_a_backdated_end_takes_the_begin_along_where_there_was_no_activity():
+    registration = a_registration(begin_at=None, last_active_at=None)
+
+    ended = after(registration, Command.GRADE, grade="81")
+    moved = after(ended, Command.GRADE, grade="81", end_at=NOW - DAY)
+
+    assert ended.begin_at == ended.end_at == NOW
+    assert moved.begin_at == moved.end_at == NOW - DAY
+
+
+def test_only_another_end_date_is_a_re_grade_and_the_same_is_none():
+    registration = a_registration(Status.PASSED)
+
+    same = ask(registration, Command.GRADE, grade="80", end_at=registration.end_at)
+    other = ask(registration, Command.GRADE, grade="80", end_at=NOW - 2 * DAY)
+
+    assert (same.effect, other.effect) == (Effect.NOTHING, Effect.REGRADE)
+
+
+# --- reopening and ejecting
+
+
+@pytest.mark.parametrize("status", [P, F])
+def test_reopening_clears_the_result_and_keeps_the_begin(status):
+    registration = a_registration(status, grader_id="4" * 32, grader_comment="good")
+
+    reopened = after(registration, Command.REOPEN, reason="appeal")
+
+    assert reopened == replace(
+        registration,
+        status=Status.ACTIVE,
+        grade=None,
+        source=None,
+        policy=None,
+        end_at=None,
+        grader_id=None,
+        grader_comment=None,
+        extended=True,
+    )
+
+
+def test_what_was_reopened_is_decided_by_the_marks_of_the_day():
+    reopened = after(a_registration(Status.PASSED), Command.REOPEN)
+
+    ended = after(reopened, Command.GRADE, grade="80", policy=STRICTER)
+
+    assert (ended.status, ended.policy) == (Status.FAILED, STRICTER)
+
+
+def test_what_was_reopened_is_left_alone_by_the_end_of_the_offering():
+    reopened = after(a_registration(Status.PASSED), Command.REOPEN)
+
+    assert ask(reopened, Command.HALT, offering=AFTER).effect is Effect.NOTHING
+    assert ask(reopened, Command.COMPLETE, offering=AFTER).effect is Effect.END
+
+
+def test_an_ejection_ends_without_a_result():
+    ejected = after(a_registration(), Command.EJECT)
+
+    assert (ejected.status, ejected.end_at) == (Status.EJECTED, NOW)
+    assert (ejected.grade, ejected.policy) == (None, None)
+
+
+def test_grading_what_was_ejected_clears_the_ejection():
+    graded = after(a_registration(Status.EJECTED), Command.GRADE, grade="80")
+
+    assert (graded.status, graded.grade, graded.end_at) == (Status.PASSED, Decimal("80"), NOW)
+
+
+# --- whatever is asked, in whatever order
+
+COMMANDS = st.tuples(
+    st.sampled_from(Command),
+    st.one_of(st.none(), st.decimals(0, 100, places=4)),
+    st.integers(0, 40),  # hours since the last command
+    st.booleans(),  # by the learner, where a learner may
+    st.booleans(),  # with an override
+    st.one_of(st.none(), st.integers(0, 100)),  # hours to backdate by
+)
+
+
+def _request(registration, command, grade, by_learner, override, end_at):
+    own = by_learner and command in (Command.ACTIVITY, Command.COMPLETE)
+    graded = command in (Command.COMPLETE, Command.COMPLETE_ONCE, Command.GRADE) and not own
+    if command is Command.GRADE and grade is None:
+        grade = Decimal(50)
+    return Request(
+        registration_id=registration.id,
+        command=command,
+        actor=learner_of(registration) if own else an_actor(),
+        grade=grade if graded else None,
+        override=override and not own,
+        end_at=end_at if command is Command.GRADE else None,
+    )
+
+
+@given(
+    commands=st.lists(COMMANDS, max_size=12),
+    move_on=st.sampled_from(MoveOn),
+    ends_after=st.one_of(st.none(), st.integers(1, 60)),
+)
+def test_no_sequence_of_commands_breaks_what_must_hold(commands, move_on, ends_after):
+    end_at = None if ends_after is None else NOW + ends_after * HOUR
+    offering = an_offering(end_at=end_at)
+    policy = a_policy(move_on=move_on)
+    current = a_registration(begin_at=None, last_active_at=None)
+    now, began = NOW, None
+
+    for command, grade, hours, by_learner, override, backdate in commands:
+        now += hours * HOUR
+        backdated = None if backdate is None else now - backdate * HOUR
+        request = _request(current, command, grade, by_learner, override, backdated)
+        try:
+            transition = decide(request, current, offering, policy, now)
+        except CoursebellError:
+            continue
+        previous, current = current, transition.after
+
+        entered = current.status.has_result and not previous.status.has_result
+        assert (transition.effect is Effect.END) == entered
+        assert transition.changes == (current != previous)
+        _check_fields(current, now)
+        if current.last_active_at is not None:
+            began = began or current.begin_at
+            assert current.begin_at == began, "begins once"
+
+
+def _check_fields(registration, now):
+    active = registration.status is Status.ACTIVE
+    assert active == (registration.end_at is None) == (registration.source is None)
+    assert registration.status.has_result == (registration.policy is not None)
+    if active:
+        assert registration.grade is None
+    if registration.end_at is not None:
+        assert registration.begin_at <= registration.end_at <= now
+    if registration.policy is not None:
+        # Not done only when halted, and then without a grade.
+        done = registration.status is outcome_of(
+            registration.policy, done=True, grade=registration.grade
+        )
+        halted = registration.grade is None and registration.status is Status.FAILED
+        assert done or halted

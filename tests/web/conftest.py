@@ -31,14 +31,14 @@ class Client:
     def __init__(self, portal: BlockingPortal, app: FastAPI, token: str | None = None) -> None:
         self.app = app
         self._portal = portal
-        self._token = token
+        self.token = token
 
     def holding(self, token: str) -> Client:
         return Client(self._portal, self.app, token)
 
     def __call__(self, method: str, url: str, token: str | None = "", **more) -> httpx.Response:
         headers = httpx.Headers(more.pop("headers", None))
-        bearer = self._token if token == "" else token
+        bearer = self.token if token == "" else token
         if bearer:
             headers["authorization"] = f"Bearer {bearer}"
         return self._portal.call(partial(self._send, method, url, headers=headers, **more))

@@ -82,7 +82,7 @@ class Document(BaseModel):
     )
 
     def to_json(self) -> bytes:
-        return self.model_dump_json(exclude_none=True, serialize_as_any=True).encode()
+        return self.model_dump_json(exclude_none=True).encode()
 
 
 D = TypeVar("D", bound=Document)

@@ -133,6 +133,8 @@ def complete(spec: Spec) -> Spec:
     schemas = components.setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError", Unset.__name__):
         schemas.pop(unused, None)
+    for schema in schemas.values():
+        _drop_titles(schema)
     schemas.update(SCHEMAS)
     components["securitySchemes"] = {
         "token": {
@@ -144,3 +146,10 @@ def complete(spec: Spec) -> Spec:
     spec["security"] = [{"token": []}]
     spec["webhooks"] = webhooks_section()
     return spec
+
+
+def _drop_titles(schema: Spec) -> None:
+    """Names made of other names, such as `Begindate`, tell nobody anything."""
+    schema.pop("title", None)
+    for described in schema.get("properties", {}).values():
+        described.pop("title", None)

@@ -178,8 +178,9 @@ def _take(batch: _Batch, request: Request, transition: Transition) -> Transition
         batch.events.append(_event(batch, request, transition, name))
     after = transition.after
     batch.registrations[after.id] = batch.changed[after.id] = after
-    if after.status is not Status.ACTIVE:
-        batch.active.pop((after.user_id, after.offering_id), None)
+    pair = (after.user_id, after.offering_id)
+    if after.status is not Status.ACTIVE and batch.active.get(pair) == after.id:
+        del batch.active[pair]
     if name is not None or transition.before.begin_at is None or request.override:
         batch.changes.append(_change(request, transition))
     return transition

@@ -37,13 +37,17 @@ def insert_registrations(
 
 
 def update_registrations(tx: Transaction, changed: Iterable[Registration]) -> None:
-    """Write rows that `lock_registrations` gave."""
+    """Write rows that `lock_registrations` gave.
+
+    Ended ones first: at no moment has a user two active attempts at an offering.
+    """
+    in_order = sorted(changed, key=lambda registration: registration.status is Status.ACTIVE)
     statement = (
         update(registrations)
         .where(registrations.c.id == bindparam("row_id"))
         .values({name: bindparam(name) for name in _CHANGEABLE})
     )
-    rows = [{"row_id": registration.id, **_values(registration)} for registration in changed]
+    rows = [{"row_id": registration.id, **_values(registration)} for registration in in_order]
     if rows:
         tx.execute(statement, rows)
 

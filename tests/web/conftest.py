@@ -24,6 +24,17 @@ from coursebell.storage.database import Database
 from coursebell.storage.people import insert_organization
 from coursebell.web.app import create_app
 
+COLLECTIONS = (
+    "users",
+    "courses",
+    "offerings",
+    "offeringcategories",
+    "registrations",
+    "webhooks",
+    "events",
+    "tokens",
+)
+
 
 class Client:
     """Sends requests one at a time, each with the Bearer token it is told."""
@@ -112,6 +123,33 @@ class School:
                 **fields,
             },
         )
+
+    def one_of_each(self) -> dict[str, str]:
+        """Make one thing of each kind; their ids, by path parameter."""
+        webhook = self.webhook()
+        shelf = self.admin.create("offeringcategories", name="Shelf")
+        course = self.course()
+        offering = self.offering(courseId=course, offeringCategoryIds=[shelf])
+        user = self.user(self.organization.name)
+        registration = self.registration(offering, user)
+        self.admin.put(f"/registrations/{registration}", {"grade": 90})
+        (delivery,) = self.admin.list(f"/webhooks/{webhook}/deliveries")
+        token = self.admin.post("/tokens", {"userId": user, "name": "x"}).json()["id"]
+        return {
+            "user_id": user,
+            "course_id": course,
+            "offering_id": offering,
+            "category_id": shelf,
+            "registration_id": registration,
+            "webhook_id": webhook,
+            "event_id": delivery["eventId"],
+            "delivery_id": delivery["id"],
+            "token_id": token,
+        }
+
+    def everything(self) -> dict[str, list]:
+        """All that an administrator can see in lists."""
+        return {name: self.admin.list(f"/{name}?limit=100") for name in COLLECTIONS}
 
     def webhook(self, **fields) -> str:
         return self.admin.create(

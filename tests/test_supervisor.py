@@ -290,8 +290,15 @@ def test_an_address_in_use_is_a_configuration_error():
     with open_listener("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
 
-        with pytest.raises(ConfigurationError, match=f"Cannot listen on 127.0.0.1 port {port}: Ad"):
+        with pytest.raises(
+            ConfigurationError, match=f"127.0.0.1 port {port}: Address already in use.$"
+        ):
             open_listener("127.0.0.1", port)
+
+
+def test_a_host_that_is_none_is_a_configuration_error():
+    with pytest.raises(ConfigurationError, match=r"Cannot listen on not an address: "):
+        open_listener("not an address", 0)
 
 
 def test_a_restart_waits_twice_as_long_at_each_death_up_to_ten_seconds():

@@ -29,7 +29,7 @@ _log = logs.logger("bootstrap")
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _KEEP_ALIVE = 65  # seconds; longer than the idle time of usual connection pools and proxies
 _LAST_REQUESTS = 8  # seconds that requests get to finish after SIGTERM
-_TAKEOVER = 12.0  # seconds in which a dispatcher whose parent was killed has certainly ended
+TAKEOVER_SECONDS = 12.0  # in which a dispatcher whose parent was killed has certainly ended
 
 
 def configure_logs(settings: Settings) -> None:
@@ -100,11 +100,14 @@ def run_api(settings: Settings, listener: socket.socket) -> None:
         server.run(sockets=[listener])
 
 
-def run_dispatcher(settings: Settings, *, metrics_port: int | None = None) -> None:
+def run_dispatcher(
+    settings: Settings, *, metrics_port: int | None = None, takeover_seconds: float = 0.0
+) -> None:
     """Dispatch, and keep the schedule, until SIGTERM or SIGINT; ends within 10 s of it.
 
     Belongs in a main thread. Raises `ConfigurationError`: also when the schema does not fit, and
-    on SQLite when another dispatcher runs; `UnavailableError` without a database.
+    on SQLite when another dispatcher still runs after `takeover_seconds`; `UnavailableError`
+    without a database.
     """
     from coursebell.delivery.client import Client  # noqa: PLC0415
     from coursebell.delivery.dispatcher import Dispatcher  # noqa: PLC0415
@@ -115,7 +118,8 @@ def run_dispatcher(settings: Settings, *, metrics_port: int | None = None) -> No
         if metrics_port is not None:
             stack.enter_context(_scrapes(metrics, metrics_port))
         if registrar.database.path is not None:
-            stack.callback(_become_only_dispatcher(registrar.database.path).release)
+            path = registrar.database.path
+            stack.callback(_become_only_dispatcher(path, takeover_seconds).release)
             dispatching.recover(registrar, datetime.now(UTC))
         client = Client(
             registrar.address_rules,
@@ -163,9 +167,9 @@ def _stop_signals() -> Iterator[int]:
         os.close(writable)
 
 
-def _become_only_dispatcher(path: Path) -> OnlyDispatcher:
+def _become_only_dispatcher(path: Path, takeover_seconds: float) -> OnlyDispatcher:
     """Raises `ConfigurationError` when another one stays."""
-    deadline = time.monotonic() + _TAKEOVER
+    deadline = time.monotonic() + takeover_seconds
     while True:
         try:
             return OnlyDispatcher(path)

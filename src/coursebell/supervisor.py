@@ -251,5 +251,8 @@ def open_listener(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except socket.gaierror as exc:
+        raise ConfigurationError(f"Cannot listen on {host}: {exc.strerror}.") from exc
     except OSError as exc:
-        raise ConfigurationError(f"Cannot listen on {host} port {port}: {exc.strerror}.") from exc
+        why = os.strerror(exc.errno or 0)  # create_server adds the address to its own
+        raise ConfigurationError(f"Cannot listen on {host} port {port}: {why}.") from exc

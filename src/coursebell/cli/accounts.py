@@ -41,11 +41,11 @@ def init(
 
     Everything by default:
 
-        coursebell init
+    `coursebell init`
 
     For a script:
 
-        token=$(coursebell init --organization "Harbour School" --email ada@harbour.example)
+    `token=$(coursebell init --organization "Harbour School" --email ada@harbour.example)`
     """
     invocation = invocation_of(context)
     with invocation.registrar() as registrar:
@@ -90,9 +90,11 @@ def create_user(
 ) -> None:
     """Create a user and print the id.
 
-    coursebell user create --email ada@harbour.example --first-name Ada --last-name Byron
+    For example:
 
-    coursebell user create --email bo@li.example --first-name Bo --last-name Li --role admin
+    `coursebell user create --email ada@harbour.example --first-name Ada --last-name Byron`
+
+    `coursebell user create --email bo@li.example --first-name Bo --last-name Li --role admin`
     """
     new = NewUser(
         first_name=first_name,
@@ -119,9 +121,11 @@ def list_users(
 ) -> None:
     """List users.
 
-    coursebell user list --role admin
+    For example:
 
-    coursebell user list --json | jq -r '.[].email'
+    `coursebell user list --role admin`
+
+    `coursebell user list --json | jq -r '.[].email'`
     """
     filters = UserFilters(email=email, role=role)
     with invocation_of(context).office() as (registrar, actor):
@@ -141,7 +145,9 @@ def create_token(
 ) -> None:
     """Make an API token with a user's permissions and print it alone. It is shown only now.
 
-    coursebell token create --user ada@harbour.example --name "course player"
+    For example:
+
+    `coursebell token create --user ada@harbour.example --name "course player"`
     """
     with invocation_of(context).office() as (registrar, actor):
         owner = people.find_user_by_email(registrar, actor, user)
@@ -160,7 +166,9 @@ def list_tokens(
 ) -> None:
     """List API tokens, without their secrets.
 
-    coursebell token list --user ada@harbour.example
+    For example:
+
+    `coursebell token list --user ada@harbour.example`
     """
     with invocation_of(context).office() as (registrar, actor):
         owner = people.find_user_by_email(registrar, actor, user).id if user else None
@@ -177,7 +185,9 @@ def revoke_token(
 ) -> None:
     """Revoke an API token: from now on nobody gets in with it.
 
-    coursebell token revoke 0123456789abcdef0123456789abcdef
+    For example:
+
+    `coursebell token revoke 0123456789abcdef0123456789abcdef`
     """
     with invocation_of(context).office() as (registrar, actor):
         accounts.revoke_token(registrar, actor, token_id, clock())

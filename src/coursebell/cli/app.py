@@ -87,12 +87,12 @@ def coursebell(
 
     See it work:
 
-        coursebell demo
+    `coursebell demo`
 
     Set it up and run it:
 
-        coursebell init --organization "Harbour School"
+    `coursebell init --organization "Harbour School"`
 
-        coursebell serve
+    `coursebell serve`
     """
     context.obj = Invocation(database_url=database, organization=organization)

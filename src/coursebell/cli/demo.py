@@ -54,11 +54,11 @@ def demo(
     Runs the real server on a throw-away SQLite file, uses its REST API as a customer would, and
     ends by itself. The exit code is 0 only if everything arrived as it should.
 
-        coursebell demo
+    `coursebell demo`
 
     With a server to play with afterwards:
 
-        coursebell demo --keep
+    `coursebell demo --keep`
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with ExitStack() as stack:

@@ -55,7 +55,7 @@ def doctor(
 
     The exit code is 1 when something is wrong.
 
-        coursebell doctor
+    `coursebell doctor`
     """
     findings = list(examine(invocation_of(context)))
     if as_json:
@@ -139,6 +139,8 @@ def _clock(registrar: Registrar) -> Finding:
 
 
 def _key(registrar: Registrar) -> Finding:
+    if registrar.database.is_postgres:
+        registrar.database.seal  # noqa: B018 raises when there is none
     unreadable = health.list_unreadable_webhooks(registrar)
     if not unreadable:
         return _ok("key", "Every webhook's secret can be read.")

@@ -42,11 +42,11 @@ def listen(
 
     What a webhook sends, verified:
 
-        coursebell listen --port 9000 --secret whsec_...
+    `coursebell listen --port 9000 --secret whsec_...`
 
     How retries look, with a receiver that is slow and fails twice:
 
-        coursebell listen --secret whsec_... --fail-first 2 --delay 1.5
+    `coursebell listen --secret whsec_... --fail-first 2 --delay 1.5`
     """
     secrets = [_checked(text) for text in secret or ()]
     if not secrets:

@@ -15,7 +15,9 @@ app = typer.Typer(no_args_is_help=False, help="The version of the database's sch
 def upgrade(context: typer.Context) -> None:
     """Bring the database to the schema of this version of Coursebell. Back it up before.
 
-    coursebell db upgrade
+    For example:
+
+    `coursebell db upgrade`
     """
     with invocation_of(context).registrar() as registrar:
         before = migrations.current(registrar.database)
@@ -31,7 +33,9 @@ def upgrade(context: typer.Context) -> None:
 def check(context: typer.Context) -> None:
     """Say whether the database fits this version of Coursebell; exit code 1 if it does not.
 
-    coursebell db check
+    For example:
+
+    `coursebell db check`
     """
     with invocation_of(context).registrar() as registrar:
         migrations.check(registrar.database)

@@ -41,11 +41,11 @@ def serve(
     Both run as processes of their own and are started again when they die. SIGTERM or Ctrl-C lets
     them finish what they have begun, for at most 10 seconds.
 
-        coursebell serve
+    `coursebell serve`
 
     Behind a reverse proxy on another machine:
 
-        coursebell serve --host 0.0.0.0 --port 8400
+    `coursebell serve --host 0.0.0.0 --port 8400`
     """
     if lifeline is not None:
         die_with_parent(lifeline)
@@ -63,18 +63,21 @@ def dispatch(
     *,
     metrics_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, metavar="N", help="Serve Prometheus metrics on this port."),
+        typer.Option(min=1, max=65535, metavar="N", help="Serve Prometheus metrics on this port."),
     ] = None,
     lifeline: Lifeline = None,
 ) -> None:
     """Run a dispatcher alone, beside API processes elsewhere. PostgreSQL takes any number.
 
-    coursebell dispatch --metrics-port 9400
+    For example:
+
+    `coursebell dispatch --metrics-port 9400`
     """
     with _child(lifeline):
         settings = invocation_of(context).settings()
         bootstrap.configure_logs(settings)
-        bootstrap.run_dispatcher(settings, metrics_port=metrics_port)
+        takeover = 0.0 if lifeline is None else bootstrap.TAKEOVER_SECONDS
+        bootstrap.run_dispatcher(settings, metrics_port=metrics_port, takeover_seconds=takeover)
 
 
 def api(

@@ -35,7 +35,8 @@ def add(
     *,
     url: Annotated[str, typer.Argument(metavar="URL", help="Where deliveries go.")],
     event: Annotated[
-        list[EventName], typer.Option(help="An event it is told; repeat it for several.")
+        list[EventName],
+        typer.Option(metavar="E", help=f"What it is told; repeatable. {', '.join(EventName)}."),
     ],
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="What it is for; else the URL.")
@@ -46,12 +47,13 @@ def add(
 ) -> None:
     """Connect a receiver and print its secret alone. It is shown only now.
 
-        coursebell webhook add https://lms.example/hook --event offering_completed
+    For example:
 
-    On this machine, for a first try (the server needs the same setting):
+    `coursebell webhook add https://lms.example/hook --event offering_completed`
 
-        COURSEBELL_ALLOWED_NETWORKS=127.0.0.0/8 coursebell webhook add http://127.0.0.1:9000/
-        --event offering_completed
+    On this machine, with COURSEBELL_ALLOWED_NETWORKS=127.0.0.0/8 here and for the server:
+
+    `coursebell webhook add http://127.0.0.1:9000/ --event offering_completed`
     """
     new = webhooks.NewWebhook(url=url, events=tuple(event), name=name)
     with invocation_of(context).office() as (registrar, actor):
@@ -68,7 +70,9 @@ def add(
 def list_webhooks(context: typer.Context, *, as_json: AsJson = False) -> None:
     """List webhooks, without their secrets.
 
-    coursebell webhook list
+    For example:
+
+    `coursebell webhook list`
     """
     with invocation_of(context).office() as (registrar, actor):
         found = list(every(lambda page: webhooks.list_webhooks(registrar, actor, page)))
@@ -80,7 +84,9 @@ def list_webhooks(context: typer.Context, *, as_json: AsJson = False) -> None:
 def test(context: typer.Context, *, webhook_id: WebhookId) -> None:
     """Send a sample to a webhook and print the id of the delivery.
 
-    coursebell webhook test 0123456789abcdef0123456789abcdef
+    For example:
+
+    `coursebell webhook test 0123456789abcdef0123456789abcdef`
     """
     with invocation_of(context).office() as (registrar, actor):
         delivery_id = webhooks.test_webhook(registrar, actor, webhook_id, clock())
@@ -99,7 +105,9 @@ def list_deliveries(
 ) -> None:
     """List a webhook's deliveries, newest first.
 
-    coursebell webhook deliveries 0123456789abcdef0123456789abcdef --status failed
+    For example:
+
+    `coursebell webhook deliveries 0123456789abcdef0123456789abcdef --status failed`
     """
     filters = DeliveryFilters(status=status)
     with invocation_of(context).office() as (registrar, actor):

@@ -1,0 +1,84 @@
+"""The `coursebell` command as a whole: help, errors, and that every command is documented."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from coursebell.cli.app import app, run
+
+REFERENCE = Path(__file__).parents[2] / "docs/reference/cli.md"
+
+
+def commands() -> Iterator[tuple[str, object]]:
+    """Every visible command with its full name, groups left out."""
+    yield from _commands_of("coursebell", typer.main.get_command(app))
+
+
+def _commands_of(name: str, command: object) -> Iterator[tuple[str, object]]:
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield name, command
+        return
+    for child_name, child in children.items():
+        if not child.hidden:
+            yield from _commands_of(f"{name} {child_name}", child)
+
+
+COMMANDS = dict(commands())
+
+
+def test_without_arguments_it_shows_its_help(capsys):
+    assert run([]) == 0
+
+    assert "Usage: coursebell" in capsys.readouterr().out
+
+
+def test_the_version_is_one_line(capsys):
+    assert run(["--version"]) == 0
+
+    assert re.fullmatch(r"coursebell \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["ring"], ["--loud"], ["listen", "--port", "x"], ["listen", "--port"], ["user", "show"]],
+)
+def test_what_it_does_not_understand_is_one_line_and_exit_code_2(capsys, arguments):
+    assert run(arguments) == 2
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("coursebell: ")
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_gives_an_example(capsys, name):
+    assert run([*name.split()[1:], "--help"]) == 0
+
+    shown = capsys.readouterr().out
+    assert f"Usage: {name}" in shown
+    assert shown.partition("\u256d")[0].count(name) >= 2  # once as usage
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_is_in_the_reference(name):
+    sections = dict(
+        re.findall(r"^## `([^`]+)`\n(.*?)(?=^## |\Z)", REFERENCE.read_text(), re.DOTALL | re.M)
+    )
+
+    assert name in sections
+    for parameter in COMMANDS[name].params:
+        is_shown = parameter.param_type_name == "option" and not parameter.hidden
+        for option in parameter.opts if is_shown else ():
+            assert f"`{option}" in sections[name], f"{name} {option}"
+
+
+def test_the_global_options_are_in_the_reference():
+    text = REFERENCE.read_text()
+
+    for parameter in typer.main.get_command(app).params:
+        assert all(f"`{option}" in text for option in parameter.opts)

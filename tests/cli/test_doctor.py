@@ -1,0 +1,167 @@
+"""`coursebell doctor`: what is wrong, and what to do about it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from coursebell.cli.app import run
+from coursebell.services import organizations, webhooks
+from coursebell.services.registrar import Registrar
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch, secret_key):
+    monkeypatch.setenv("COURSEBELL_SECRET_KEY", secret_key)
+
+
+@pytest.fixture
+def examine(database_url, capsys):
+    """The exit code of a doctor's visit, and the findings by what they are about."""
+
+    def visit() -> tuple[int, dict[str, dict]]:
+        capsys.readouterr()
+        code = run(["--database", database_url, "doctor", "--json"])
+        return code, {finding["about"]: finding for finding in json.loads(capsys.readouterr().out)}
+
+    return visit
+
+
+@pytest.fixture
+def initialised(database_url, capsys):
+    assert run(["--database", database_url, "init"]) == 0
+    capsys.readouterr()
+
+
+@pytest.fixture
+def registrar(initialised, database):
+    return Registrar(database=database)
+
+
+def wait_for_a_delivery_since(registrar: Registrar, ago: timedelta) -> str:
+    """A pending delivery that nobody takes; the id of its webhook."""
+    actor = organizations.operator_of(organizations.choose_organization(registrar, None))
+    then = datetime.now(UTC) - ago
+    new = webhooks.NewWebhook(url="https://lms.example/hook", events=("offering_completed",))
+    webhook_id = webhooks.create_webhook(registrar, actor, new, then).webhook.id
+    webhooks.test_webhook(registrar, actor, webhook_id, then)
+    return webhook_id
+
+
+def test_a_healthy_installation_gets_0_and_all_is_ok(initialised, examine):
+    code, findings = examine()
+
+    assert code == 0
+    assert {about: finding["state"] for about, finding in findings.items()} == dict.fromkeys(
+        ("settings", "schema", "organization", "clock", "key", "deliveries", "receivers"), "ok"
+    )
+
+
+def test_for_people_each_finding_is_a_line(initialised, database_url, capsys):
+    assert run(["--database", database_url, "doctor"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 7
+    assert all(line.startswith("ok ") for line in lines)
+
+
+def test_a_misspelt_setting_is_wrong(initialised, examine, monkeypatch, database_url, capsys):
+    monkeypatch.setenv("COURSEBELL_RETENTION_DAY", "30")
+
+    code, findings = examine()
+
+    assert code == 1
+    assert "did you mean COURSEBELL_RETENTION_DAYS?" in findings["settings"]["found"]
+    run(["--database", database_url, "doctor"])
+    assert "Unset or rename what is named." in capsys.readouterr().out
+
+
+def test_a_wrong_setting_is_all_there_is_to_say(initialised, examine, monkeypatch):
+    monkeypatch.setenv("COURSEBELL_LOG_LEVEL", "loud")
+
+    code, findings = examine()
+
+    assert code == 1
+    assert findings.keys() == {"settings"}
+    assert "COURSEBELL_LOG_LEVEL" in findings["settings"]["found"]
+
+
+def test_networks_that_are_allowed_are_noted(initialised, examine, monkeypatch):
+    monkeypatch.setenv("COURSEBELL_ALLOWED_NETWORKS", "127.0.0.0/8")
+
+    code, findings = examine()
+
+    assert code == 0
+    assert findings["settings"]["state"] == "note"
+    assert "127.0.0.0/8" in findings["settings"]["found"]
+
+
+def test_an_empty_database_is_wrong(blank_database_url, capsys):
+    code = run(["--database", blank_database_url, "doctor", "--json"])
+
+    findings = json.loads(capsys.readouterr().out)
+    assert code == 1
+    assert findings[-1]["about"] == "schema"
+    assert "Run: coursebell init" in findings[-1]["found"]
+
+
+def test_a_database_that_cannot_be_reached_is_wrong(capsys):
+    code = run(["--database", "postgresql://nobody@127.0.0.1:1/nothing", "doctor", "--json"])
+
+    findings = json.loads(capsys.readouterr().out)
+    assert code == 1
+    assert "cannot be used" in findings[-1]["found"]
+
+
+def test_a_database_without_an_organization_is_wrong(examine):
+    code, findings = examine()
+
+    assert code == 1
+    assert findings["organization"]["advice"] == "Run: coursebell init"
+
+
+def test_postgresql_without_a_key_is_wrong(postgres_url, capsys, monkeypatch):
+    assert run(["--database", postgres_url, "init"]) == 0
+    monkeypatch.delenv("COURSEBELL_SECRET_KEY")
+    capsys.readouterr()
+
+    code = run(["--database", postgres_url, "doctor", "--json"])
+
+    (key,) = [each for each in json.loads(capsys.readouterr().out) if each["about"] == "key"]
+    assert code == 1
+    assert "COURSEBELL_SECRET_KEY is not set" in key["found"]
+
+
+def test_secrets_that_no_key_opens_are_wrong(registrar, examine, monkeypatch):
+    webhook_id = wait_for_a_delivery_since(registrar, timedelta())
+    monkeypatch.setenv("COURSEBELL_SECRET_KEY", "a key that nothing was stored with")
+
+    code, findings = examine()
+
+    assert code == 1
+    assert webhook_id in findings["key"]["found"]
+
+
+def test_a_delivery_that_nobody_takes_is_wrong(registrar, examine):
+    wait_for_a_delivery_since(registrar, timedelta(hours=3))
+
+    code, findings = examine()
+
+    assert findings["deliveries"]["found"].startswith("1 pending")
+    if registrar.database.is_postgres:  # whose own clock says since when
+        return
+    assert code == 1
+    assert findings["deliveries"]["found"].startswith("1 pending, the oldest since 3 h. One has")
+    assert "coursebell serve" in findings["deliveries"]["advice"]
+
+
+def test_a_paused_webhook_that_holds_deliveries_is_noted(registrar, examine):
+    webhook_id = wait_for_a_delivery_since(registrar, timedelta())
+    actor = organizations.operator_of(organizations.choose_organization(registrar, None))
+    webhooks.pause_webhook(registrar, actor, webhook_id, datetime.now(UTC))
+
+    code, findings = examine()
+
+    assert code == 0
+    assert findings["receivers"]["state"] == "note"
+    assert "1 are held" in findings["receivers"]["found"]

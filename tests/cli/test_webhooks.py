@@ -1,0 +1,110 @@
+"""`coursebell webhook`, on both engines."""
+
+import json
+
+import pytest
+
+from coursebell.cli.app import run
+
+
+@pytest.fixture
+def coursebell(database_url, capsys, monkeypatch, secret_key):
+    """Runs a command on an installation, says its exit code, stdout and stderr."""
+    monkeypatch.setenv("COURSEBELL_SECRET_KEY", secret_key)
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        code = run(["--database", database_url, *arguments])
+        return code, *capsys.readouterr()
+
+    assert command("init")[0] == 0
+    return command
+
+
+def test_a_receiver_is_connected_and_its_secret_printed_alone(coursebell):
+    code, out, err = coursebell(
+        *("webhook", "add", "https://lms.example/hook", "--name", "LMS"),
+        *("--event", "offering_completed", "--event", "user_created"),
+    )
+
+    _, listed, _ = coursebell("webhook", "list", "--json")
+    _, table, _ = coursebell("webhook", "list")
+    assert code == 0
+    assert out.startswith("whsec_")
+    assert out.count("\n") == 1
+    (webhook,) = json.loads(listed)
+    assert webhook["id"] in err
+    assert webhook["name"] == "LMS"
+    assert webhook["url"] == "https://lms.example/hook"
+    assert webhook["events"] == ["offering_completed", "user_created"]
+    assert webhook["status"] == "active"
+    assert out.strip() not in listed + table
+    assert "offering_completed, user_created" in table
+
+
+def test_for_a_script_id_and_secret_come_together(coursebell):
+    _, out, err = coursebell(
+        "webhook", "add", "https://lms.example/hook", "--event", "offering_completed", "--json"
+    )
+
+    assert json.loads(out).keys() == {"id", "secret"}
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("http://127.0.0.1:9000/", "--event", "offering_completed"), 1, "url: "),
+        (("ftp://lms.example/", "--event", "offering_completed"), 1, "url: "),
+        (
+            ("https://lms.example/", "--event", "offering_finished"),
+            2,
+            "Invalid value for '--event'",
+        ),
+        (("https://lms.example/",), 2, "Missing option '--event'"),
+    ],
+)
+def test_what_cannot_be_connected_is_one_line(coursebell, arguments, code, message):
+    found, out, err = coursebell("webhook", "add", *arguments)
+
+    assert (found, out) == (code, "")
+    assert err.startswith(f"coursebell: {message}")
+    assert err.count("\n") == 1
+
+
+def test_the_operator_may_allow_a_receiver_on_this_machine(coursebell, monkeypatch):
+    monkeypatch.setenv("COURSEBELL_ALLOWED_NETWORKS", "127.0.0.0/8")
+
+    code, _, _ = coursebell(
+        "webhook", "add", "http://127.0.0.1:9000/", "--event", "offering_completed"
+    )
+
+    assert code == 0
+
+
+def test_a_test_is_a_delivery_that_can_be_listed(coursebell):
+    _, out, _ = coursebell(
+        "webhook", "add", "https://lms.example/hook", "--event", "offering_completed", "--json"
+    )
+    webhook_id = json.loads(out)["id"]
+
+    code, delivery_id, _ = coursebell("webhook", "test", webhook_id)
+
+    _, listed, _ = coursebell("webhook", "deliveries", webhook_id, "--json", "--status", "pending")
+    _, table, _ = coursebell("webhook", "deliveries", webhook_id)
+    _, failed, _ = coursebell("webhook", "deliveries", webhook_id, "--status", "failed", "--json")
+    assert code == 0
+    (delivery,) = json.loads(listed)
+    assert delivery["id"] == delivery_id.strip()
+    assert delivery["kind"] == "test"
+    assert delivery["event"] == "offering_completed"
+    assert delivery["attemptCount"] == 0
+    assert delivery_id.strip() in table
+    assert json.loads(failed) == []
+
+
+@pytest.mark.parametrize("command", ["test", "deliveries"])
+def test_a_webhook_that_does_not_exist_is_one_line(coursebell, command):
+    code, out, err = coursebell("webhook", command, "0" * 32)
+
+    assert (code, out) == (1, "")
+    assert err == "coursebell: No resource exists with the given id.\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import available_timezones
 
@@ -18,6 +18,7 @@ from coursebell.domain.model import (
 from coursebell.errors import ConflictError, CoursebellError, InvalidInputError, NotFoundError
 from coursebell.services import accounts
 from coursebell.services import people as user_cases
+from coursebell.services.passwords import hash_password
 from coursebell.services.people import NewUser
 from coursebell.services.registrar import Registrar
 from coursebell.storage import people
@@ -49,11 +50,18 @@ def found(registrar: Registrar, new: NewOrganization, admin: NewUser, now: datet
     if new.zone not in available_timezones():
         raise InvalidInputError(field_errors={"zone": "Must be an IANA name, as Europe/Berlin."})
     user_cases.check_new_user(admin)
-    return registrar.database.run(lambda tx: _found(tx, registrar, new, admin, now))
+    admin = replace(admin, role=Role.ADMIN)
+    password_hash = None if admin.password is None else hash_password(admin.password)
+    return registrar.database.run(lambda tx: _found(tx, registrar, new, admin, password_hash, now))
 
 
 def _found(
-    tx: Transaction, registrar: Registrar, new: NewOrganization, admin: NewUser, now: datetime
+    tx: Transaction,
+    registrar: Registrar,
+    new: NewOrganization,
+    admin: NewUser,
+    password_hash: str | None,
+    now: datetime,
 ) -> Founded:
     if people.list_organizations(tx):
         raise ConflictError("This database already has an organization; nothing was changed.")
@@ -67,7 +75,9 @@ def _found(
     )
     people.insert_organization(tx, organization)
     actor = operator_of(organization)
-    (user,) = user_cases.insert_new_users(tx, registrar, actor, [admin], [None], [None], now)
+    (user,) = user_cases.insert_new_users(
+        tx, registrar, actor, [admin], [None], [password_hash], now
+    )
     if isinstance(user, CoursebellError):
         raise user
     token = accounts.issue_token(tx, actor, user.id, "coursebell init", now)

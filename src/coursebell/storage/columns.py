@@ -86,8 +86,17 @@ class Words(TypeDecorator[tuple[str, ...]]):
         return tuple(value.split()) if value else ()
 
 
+# A capital sigma becomes another small letter at the end of a word than within it.
+_SIGMA, _FINAL_SIGMA = "\N{GREEK SMALL LETTER SIGMA}", "\N{GREEK SMALL LETTER FINAL SIGMA}"
+
+
+def fold_text(text: str) -> str:
+    """Text as filters compare it: in lower case by Unicode's rules, with one small sigma."""
+    return text.lower().replace(_FINAL_SIGMA, _SIGMA)
+
+
 class folded(FunctionElement[str]):  # noqa: N801 - reads as the SQL function it is
-    """Text in lower case by Unicode's rules, whatever the database's own locale is."""
+    """Text as `fold_text` makes it, whatever the database's own locale is."""
 
     inherit_cache = True
     type = String()
@@ -100,7 +109,8 @@ def _folded_on_sqlite(element: folded, compiler: SQLCompiler, **kw: Any) -> str:
 
 @compiles(folded, "postgresql")
 def _folded_on_postgres(element: folded, compiler: SQLCompiler, **kw: Any) -> str:
-    return f'lower(({compiler.process(element.clauses, **kw)}) COLLATE "und-x-icu")'
+    text = compiler.process(element.clauses, **kw)
+    return f"""replace(lower(({text}) COLLATE "und-x-icu"), '{_FINAL_SIGMA}', '{_SIGMA}')"""
 
 
 class position(FunctionElement[int]):  # noqa: N801 - reads as the SQL function it is
@@ -122,7 +132,7 @@ def _position_on_postgres(element: position, compiler: SQLCompiler, **kw: Any) -
 
 def contains_text(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     """Case-insensitive substring; `%` and `_` are ordinary characters."""
-    return position(folded(column), text.lower()) > 0
+    return position(folded(column), fold_text(text)) > 0
 
 
 def contains_word(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:

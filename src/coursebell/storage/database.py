@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, CursorResult, Executable
 from sqlalchemy.engine import URL, make_url
 
 from coursebell.errors import ConfigurationError, UnavailableError
-from coursebell.storage.columns import Instant, microseconds
+from coursebell.storage.columns import Instant, fold_text, microseconds
 from coursebell.storage.seal import Seal, key_file_of, read_or_make_key_file
 
 T = TypeVar("T")
@@ -210,7 +210,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _fold(text: str | None) -> str | None:
-    return None if text is None else text.lower()
+    return None if text is None else fold_text(text)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -26,7 +26,7 @@ from coursebell.domain.model import MoveOn, Offering, Policy, Status
 from coursebell.storage.columns import contains_word, is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import has_text, in_range, slice_of
-from coursebell.storage.tables import courses, offerings, registrations
+from coursebell.storage.tables import courses, offerings, registrations, users
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +129,14 @@ def _available_to(user_id: str, now: datetime) -> ColumnElement[bool]:
         registrations.c.user_id == user_id,
         is_exactly(registrations.c.status, Status.ACTIVE),
     )
+    living = exists().where(
+        users.c.id == user_id,
+        users.c.organization_id == offerings.c.organization_id,
+        users.c.deleted_at.is_(None),
+    )
     begins, ends = offerings.c.registration_begin_at, offerings.c.registration_end_at
     return and_(
+        living,
         or_(begins.is_(None), begins <= now),
         or_(ends.is_(None), ends > now),
         or_(offerings.c.end_at.is_(None), offerings.c.end_at > now),

@@ -114,6 +114,8 @@ def answer_to(error: CoursebellError) -> Answer:
             return Answer(error="insufficient_scope", error_description=error.message)
         case ConfigurationError() | SealError():
             return Answer(errors=["The server is not set up correctly; its log says why."])
+        case UnavailableError():
+            return Answer(errors=[UnavailableError().message])
         case _:
             return Answer(errors=[error.message])
 
@@ -137,7 +139,7 @@ def response_to(error: CoursebellError) -> Response:
 
 
 async def _answer_domain_error(request: Request, error: Exception) -> Response:
-    if isinstance(error, ConfigurationError | SealError):
+    if isinstance(error, ConfigurationError | SealError | UnavailableError):
         _log.error("request.failed", path=request.url.path, error=str(error))
     if not isinstance(error, CoursebellError):
         raise error

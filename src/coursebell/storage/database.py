@@ -64,9 +64,12 @@ class Transaction:
         self._woken = True
 
     def clock(self, now: datetime) -> ColumnElement[datetime]:
-        """The clock that due times and leases go by: the server's on PostgreSQL, else `now`."""
+        """The clock that due times and leases go by: the server's on PostgreSQL, else `now`.
+
+        It stands still during a statement, so that an index can be searched by it.
+        """
         if self.is_postgres:
-            return sa.func.clock_timestamp(type_=Instant())
+            return sa.func.statement_timestamp(type_=Instant())
         return sa.literal(now, Instant())
 
     def read_clock(self, now: datetime) -> datetime:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from coursebell.cli.app import run
+from coursebell.cli.doctor import State, judge_skew
 from coursebell.services import organizations, webhooks
 from coursebell.services.registrar import Registrar
 
@@ -111,6 +112,30 @@ def test_a_database_that_cannot_be_reached_is_wrong(capsys):
     findings = json.loads(capsys.readouterr().out)
     assert code == 1
     assert "cannot be used" in findings[-1]["found"]
+
+
+def test_a_database_url_without_a_file_is_wrong(capsys):
+    code = run(["--database", "sqlite:///", "doctor", "--json"])
+
+    findings = json.loads(capsys.readouterr().out)
+    assert code == 1
+    assert findings[-1]["about"] == "database"
+
+
+@pytest.mark.parametrize(
+    ("skew", "state", "found"),
+    [
+        (0.0, State.OK, "agree on the time"),
+        (-1.9, State.OK, "agree on the time"),
+        (90.0, State.WRONG, "The database is 90 s ahead of this machine."),
+        (-400.0, State.WRONG, "The database is 400 s behind this machine."),
+    ],
+)
+def test_clocks_that_disagree_are_wrong(skew, state, found):
+    finding = judge_skew(skew)
+
+    assert finding.state is state
+    assert found in finding.found
 
 
 def test_a_database_without_an_organization_is_wrong(examine):

@@ -63,8 +63,8 @@ def listen() -> Iterator[Callable[..., Listener]]:
 
     yield start
     for listener in started:
-        listener.process.kill()
-        listener.process.communicate()
+        if listener.process.poll() is None:
+            listener.end()
 
 
 _ids = count()

@@ -60,7 +60,7 @@ def demo(
 
     `coursebell demo --keep`
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # by way of the ends
     with ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="coursebell-demo-"))
         address, token = stack.enter_context(server(Path(directory), _ORGANIZATION))
@@ -106,7 +106,8 @@ def complete(customer: Customer, learner: Learner, offering_id: str) -> str:
 class Stage:
     """The receiver, what it refuses, and what it has seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
         self._seen: queue.SimpleQueue[tuple[Reception, int]] = queue.SimpleQueue()
         self.receiver = Receiver(answer=_status, report=lambda *seen: self._seen.put(seen))
 
@@ -134,7 +135,7 @@ class Stage:
 
     def _next(self) -> str:
         try:
-            reception, status = self._seen.get(timeout=PATIENCE)
+            reception, status = self._seen.get(timeout=self._patience)
         except queue.Empty:
             raise TrialError("The receiver was told nothing.") from None
         if reception.event is None:

@@ -127,7 +127,11 @@ def _organization(registrar: Registrar) -> Finding:
 
 
 def _clock(registrar: Registrar) -> Finding:
-    skew = health.clock_skew_seconds(registrar, clock())
+    return judge_skew(health.clock_skew_seconds(registrar, clock()))
+
+
+def judge_skew(skew: float) -> Finding:
+    """What it means that the database's clock is `skew` seconds ahead of ours."""
     if abs(skew) <= MOST_SKEW:
         return _ok("clock", "The database and this machine agree on the time.")
     way = "ahead of" if skew > 0 else "behind"

@@ -51,22 +51,30 @@ def key_file_of(database: Path) -> Path:
 def read_or_make_key_file(path: Path) -> str:
     """The key in `path`; made, readable by its owner only, when there is none.
 
-    Two processes that start at once agree: the file appears whole or not at all.
+    Two processes that start at once agree: the file appears whole or not at all. Raises
+    `ConfigurationError` when the file cannot be made or read, or is damaged.
     """
-    if not path.exists():
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    key = path.read_text().strip()
+    try:
+        if not path.exists():
+            _make_key_file(path)
+        key = path.read_text().strip()
+    except OSError as exc:
+        raise ConfigurationError(f"The key file {path} cannot be used: {exc.strerror}.") from exc
     if len(key) < 32:
         raise ConfigurationError(f"The key file {path} is damaged; restore it from a backup.")
     return key
+
+
+def _make_key_file(path: Path) -> None:
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

@@ -7,6 +7,7 @@ several processes at once and safe to be cut off: what is not done now is done n
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from coursebell.errors import CoursebellError
@@ -17,9 +18,10 @@ from coursebell.services.registrar import Registrar
 _log = logger(__name__)
 
 _TICK_SECONDS = 1.0  # how late an offering's end may be noticed
-_STRAYS_EVERY = timedelta(seconds=5)
+_STRAYS_EVERY = timedelta(seconds=5)  # lost leases too
 _RETENTION_EVERY = timedelta(hours=1)
 _RETENTION_REST_SECONDS = 0.05  # between two steps, so that others get the database
+_STOP_SECONDS = 1.0  # what the task at hand gets to come to an end
 
 
 class Schedule:
@@ -31,34 +33,50 @@ class Schedule:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="schedule", daemon=True)
         self._next_strays = self._next_retention = datetime.min.replace(tzinfo=UTC)
+        self._suspects: frozenset[str] = frozenset()
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Returns when the task at hand has come to a safe end."""
+        """Returns when the task at hand is done, or at once when that would take long."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(_STOP_SECONDS)
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            try:
-                self.tick(datetime.now(UTC))
-            except CoursebellError as exc:
-                _log.error("schedule.failed", problem=exc.message)
+            self.tick(datetime.now(UTC))
             self._stop.wait(_TICK_SECONDS)
 
     def tick(self, now: datetime) -> None:
-        """Do what is due at `now`."""
+        """Do what is due at `now`. What goes wrong is logged, and keeps no other task from it."""
+        self._try(self._halt, now)
+        if now >= self._next_strays:
+            self._next_strays = now + _STRAYS_EVERY
+            self._try(self._settle_strays, now)
+            self._try(self._recover_lost_leases, now)
+        if self._retention is not None and now >= self._next_retention:
+            self._next_retention = now + _RETENTION_EVERY
+            self._try(self._forget, now - self._retention)
+
+    def _try(self, task: Callable[[datetime], None], moment: datetime) -> None:
+        try:
+            task(moment)
+        except CoursebellError as exc:
+            _log.error("schedule.failed", task=task.__name__, problem=exc.message)
+        except Exception:  # this thread must live on, whatever it is
+            _log.exception("schedule.failed", task=task.__name__)
+
+    def _halt(self, now: datetime) -> None:
         halted = gradebook.halt_ended_offerings(self._registrar, now)
         if halted:
             _log.info("schedule.halted", registrations=halted)
-        if now >= self._next_strays:
-            self._next_strays = now + _STRAYS_EVERY
-            upkeep.settle_strays(self._registrar, now)
-        if self._retention is not None and now >= self._next_retention:
-            self._next_retention = now + _RETENTION_EVERY
-            self._forget(now - self._retention)
+
+    def _settle_strays(self, now: datetime) -> None:
+        upkeep.settle_strays(self._registrar, now)
+
+    def _recover_lost_leases(self, now: datetime) -> None:
+        self._suspects = upkeep.recover_lost_leases(self._registrar, self._suspects, now)
 
     def _forget(self, before: datetime) -> None:
         for _ in upkeep.forget_history(self._registrar, before):

@@ -6,49 +6,42 @@ Doing, deciding and recording are apart: `client` does, `domain.retry.decide` de
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import assert_never
 
 from coursebell.delivery.client import Client
 from coursebell.delivery.exchange import Result
 from coursebell.delivery.lanes import Held, Lane, Lanes
+from coursebell.delivery.records import Sent, log_attempt, not_sent, record_of
 from coursebell.delivery.requests import Sender, Senders
-from coursebell.domain import retry
-from coursebell.domain.model import Attempt, DeliveryStatus, new_id
+from coursebell.domain.model import DeliveryStatus
 from coursebell.errors import UnavailableError
 from coursebell.logs import logger
 from coursebell.services import dispatching
+from coursebell.services.dispatching import LEASE_SECONDS, Batch
 from coursebell.services.registrar import Registrar
 from coursebell.storage.deliveries import Claimed, Recorded
 from coursebell.storage.waking import Bell
+from coursebell.storage.webhooks import Target
 
 _log = logger(__name__)
 
 DEPTH = 32  # deliveries of one webhook in hand; above its cap, so that the next is always ready
-LEASE_SECONDS = 75.0  # longer than any wait in hand followed by the longest attempt
-_MARGIN_SECONDS = 5.0  # a lease this close to its end is not started on
+_MARGIN_SECONDS = 5.0  # a lease that ends sooner after an attempt's deadline is not started on
 _RENEW_SECONDS = 1.0  # how old a webhook's settings may be when an attempt starts
 _RECORD_BATCH = 100  # results that are recorded without waiting for more
 _RECORD_SECONDS = 0.005  # how long a result waits for others to be recorded with
 _IDLE_SECONDS = 5.0  # how long to sleep at most
+_BREATH_SECONDS = 0.05  # how long to sleep at least when others hold what is due
 _FAREWELL_SECONDS = 8.0  # what attempts in flight get to finish after SIGTERM
 _TROUBLE_SECONDS = 1.0  # rest after the database could not be reached
 
 Observer = Callable[[str, float], None]  # outcome name, duration in seconds
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """An attempt in flight."""
-
-    delivery: Claimed
-    lane: Lane
-    policy: retry.RetryPolicy
-    started_at: datetime
 
 
 class Dispatcher:
@@ -64,20 +57,25 @@ class Dispatcher:
         bell: Bell,
         stop_descriptor: int,
         observe: Observer,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._registrar = registrar
         self._client = client
         self._bell = bell
         self._stop_descriptor = stop_descriptor
         self._observe = observe
+        self._lease_seconds = lease_seconds
+        self._leases = (f"{bell.run_id}{number:016x}" for number in itertools.count())
         self._senders = Senders(registrar.database.seal, registrar.public_url)
-        self._senders_age = 0.0
+        self._renewed_at = -math.inf  # monotonic, as all below
         self._lanes = Lanes()
-        self._sent: dict[int, _Sent] = {}
+        self._sent: dict[int, Sent] = {}
         self._results: list[Recorded] = []
-        self._gone: dict[str, str] = {}
+        self._gone: dict[str, Target] = {}
         self._oldest_result = 0.0
-        self._look_at = 0.0  # monotonic: when to look for work again
+        self._look_at = 0.0  # when to look for work again
+        self._ask_at = 0.0  # when to ask whether the bell was missed
         self._full: frozenset[str] = frozenset()
         self._stopping = False
 
@@ -88,17 +86,23 @@ class Dispatcher:
                 self._turn()
             except UnavailableError as exc:
                 _log.error("dispatcher.database", problem=exc.message)
-                self._look_at = time.monotonic() + _TROUBLE_SECONDS
-                self._advance(_TROUBLE_SECONDS, (self._stop_descriptor,))
+                self._rest()
         self._finish()
 
     def _turn(self) -> None:
+        # first, so that what could not be recorded is not claimed again when its lease has lapsed
+        if self._is_time_to_record():
+            self._record()
         if self._is_time_to_look():
             self._claim()
         self._start()
         self._wait()
-        if self._is_time_to_record():
-            self._record()
+
+    def _rest(self) -> None:
+        end = time.monotonic() + _TROUBLE_SECONDS
+        while not self._stopping and (left := end - time.monotonic()) > 0:
+            self._advance(left, (self._stop_descriptor,))
+        self._look_at = 0.0
 
     def _is_time_to_look(self) -> bool:
         if time.monotonic() >= self._look_at:
@@ -109,73 +113,88 @@ class Dispatcher:
     def _claim(self) -> None:
         now, start = datetime.now(UTC), time.monotonic()
         self._bell.silence()
+        self._ask_at = start + self._bell.patience
         batch = dispatching.claim(
-            self._registrar, self._lanes.in_hand(), DEPTH, new_id(), LEASE_SECONDS, now
+            self._registrar,
+            self._lanes.in_hand(),
+            DEPTH,
+            next(self._leases),
+            self._lease_seconds,
+            now,
+            besides=self._senders.sealed,
         )
         for delivery in batch.claimed:
-            self._lanes.add(Held(delivery, start + LEASE_SECONDS))
+            self._take_in_hand(Held(delivery, start + self._lease_seconds))
         self._full = batch.full
-        wait = batch.seconds_until_due
-        # What is due but found no room is looked for again when room is made, not before.
-        self._look_at = start + (_IDLE_SECONDS if wait is None else min(wait, _IDLE_SECONDS))
-        if batch.claimed:
+        self._look_at = start + _seconds_until_look(batch)
+        if len(self._lanes) or self._senders.sealed:
             self._renew_senders()
 
+    def _take_in_hand(self, held: Held) -> None:
+        sent = self._sent.get(held.delivery.key)
+        if sent is None:
+            self._lanes.add(held)
+        else:  # the lease lapsed while this process was held up; the attempt has a new one now
+            self._sent[held.delivery.key] = replace(sent, delivery=held.delivery)
+
     def _renew_senders(self) -> None:
-        self._lanes.sweep()
-        wanted = [lane.webhook_id for lane in self._lanes]
+        self._renewed_at = -math.inf  # until it is done
+        self._lanes.sweep(time.monotonic())
+        wanted = {lane.webhook_id for lane in self._lanes} | self._senders.sealed
         self._senders.renew(dispatching.read_targets(self._registrar, wanted))
-        self._senders_age = time.monotonic()
+        self._renewed_at = time.monotonic()
 
     def _start(self) -> None:
         """Start what may start, a delivery of each lane in turn."""
-        if len(self._lanes) and time.monotonic() - self._senders_age > _RENEW_SECONDS:
+        if len(self._lanes) and time.monotonic() - self._renewed_at > _RENEW_SECONDS:
             self._renew_senders()
         started = True
         while started and self._client.free:
             started = False
             for lane in self._lanes:
-                if self._client.free and self._start_one(lane):
+                if self._client.free and lane.waiting and self._start_one(lane):
                     started = True
 
     def _start_one(self, lane: Lane) -> bool:
-        if not lane.waiting:
+        sender, now = self._senders.get(lane.webhook_id), time.monotonic()
+        if sender is None:  # not active by now, or sealed with a key that only others have
+            self._give_back(lane.take_stale(math.inf))
             return False
-        sender = self._senders.get(lane.webhook_id)
-        if sender is None:  # paused or deleted by now; its deliveries are marked so already
-            lane.waiting.clear()
+        self._give_back(lane.take_stale(now + sender.target.timeout_seconds + _MARGIN_SECONDS))
+        if not lane.may_start(sender.target.max_in_flight, now):
             return False
-        if lane.in_flight >= sender.target.max_in_flight or time.monotonic() < lane.next_start:
-            return False
-        held = lane.waiting.popleft()
-        if held.lease_ends - time.monotonic() < sender.target.timeout_seconds + _MARGIN_SECONDS:
-            self._give_back([held])
-            return False
-        self._send(lane, sender, held.delivery)
+        delivery = lane.start(sender.target.rate_per_second, now)
+        self._lanes.had_its_turn(lane)
+        self._send(lane, sender, delivery)
         return True
 
     def _send(self, lane: Lane, sender: Sender, delivery: Claimed) -> None:
-        target = sender.target
-        if target.rate_per_second is not None:
-            due = max(lane.next_start, time.monotonic() - 1 / target.rate_per_second)
-            lane.next_start = due + 1 / target.rate_per_second
         now = datetime.now(UTC)
-        lane.in_flight += 1
-        policy = retry.RetryPolicy(schedule=target.retry_schedule)
-        self._sent[delivery.key] = _Sent(delivery, lane, policy, now)
-        self._client.start(sender.request(delivery, int(now.timestamp())))
+        self._sent[delivery.key] = Sent(delivery, lane, sender.target, now)
+        try:
+            self._client.start(sender.request(delivery, int(now.timestamp())))
+        except Exception as exc:  # whatever it is: this delivery's failure, and no other's
+            _log.exception("delivery.unsendable", delivery_id=delivery.id)
+            self._take(not_sent(delivery.key, exc))
 
     def _wait(self) -> None:
         """Sleep until an attempt ends, the bell rings, something is due or it is time to stop."""
         now = time.monotonic()
-        seconds = min(self._look_at - now, self._bell.patience)
+        until = min(self._look_at, self._ask_at)
         if self._results:
-            seconds = min(seconds, self._oldest_result + _RECORD_SECONDS - now)
-        limited = [lane.next_start - now for lane in self._lanes if lane.waiting]
-        seconds = min([seconds, *(wait for wait in limited if wait > 0)])
-        rung = self._advance(max(0.0, seconds), (self._stop_descriptor, *self._bell.descriptors()))
-        if rung or (seconds >= self._bell.patience and self._bell.missed_rings()):
+            until = min(until, self._oldest_result + _RECORD_SECONDS)
+        limited = (lane.next_start for lane in self._lanes if lane.waiting)
+        until = min([until, *(start for start in limited if start > now)])
+        descriptors = (self._stop_descriptor, *self._bell.descriptors())
+        if self._advance(max(0.0, until - now), descriptors) or self._has_missed_rings():
             self._look_at = 0.0
+
+    def _has_missed_rings(self) -> bool:
+        now = time.monotonic()
+        if now < self._ask_at:
+            return False
+        self._ask_at = now + self._bell.patience
+        return self._bell.missed_rings()
 
     def _advance(self, seconds: float, descriptors: tuple[int, ...]) -> bool:
         """Move requests on and take in what has ended; whether the bell rang."""
@@ -188,53 +207,60 @@ class Dispatcher:
     def _take(self, result: Result) -> None:
         sent = self._sent.pop(result.key)
         sent.lane.in_flight -= 1
-        delivery, outcome = sent.delivery, result.outcome
-        decision = retry.decide(outcome, delivery.attempts, sent.policy, random.random())  # noqa: S311 - jitter
-        status, delay = _status_of(decision)
-        if isinstance(decision, retry.Gone):
-            self._gone[delivery.webhook_id] = delivery.organization_id
+        recorded = record_of(sent, result, random.random())  # noqa: S311 - jitter
+        if recorded.status is DeliveryStatus.HELD:
+            self._gone[sent.target.webhook_id] = sent.target
         if not self._results:
             self._oldest_result = time.monotonic()
-        attempt = _attempt(sent, result)
-        self._results.append(
-            Recorded(
-                key=delivery.key,
-                lease=delivery.lease,
-                status=status,
-                delay_seconds=delay,
-                attempt=attempt,
-            )
-        )
-        self._observe(outcome.name, result.duration_ms / 1000)
-        _log_attempt(delivery, attempt, status, delay, result.error)
+        self._results.append(recorded)
+        self._observe(result.outcome.name, result.duration_ms / 1000)
+        log_attempt(sent.delivery, recorded, result.error)
 
     def _is_time_to_record(self) -> bool:
         if not self._results:
             return False
         waited = time.monotonic() - self._oldest_result
-        return len(self._results) >= _RECORD_BATCH or waited >= _RECORD_SECONDS or not self._sent
+        enough = len(self._results) >= _RECORD_BATCH or waited >= _RECORD_SECONDS
+        return enough or not self._sent or bool(self._gone)
 
     def _record(self) -> None:
-        results, gone = self._results, self._gone
-        dispatching.record(self._registrar, results, gone, datetime.now(UTC))
-        if any(each.status is DeliveryStatus.PENDING for each in results):
-            soonest = min(r.delay_seconds for r in results if r.status is DeliveryStatus.PENDING)
-            self._look_at = min(self._look_at, time.monotonic() + soonest)
+        try:
+            dispatching.record(self._registrar, self._results, self._gone, datetime.now(UTC))
+        except UnavailableError:
+            raise  # they are kept, and recorded when it is back
+        except Exception:  # whatever one of them has must not keep the others from it
+            _log.exception("dispatcher.record")
+            self._record_singly()
+        again = [r.delay_seconds for r in self._results if r.status is DeliveryStatus.PENDING]
+        self._look_at = min([self._look_at, *(time.monotonic() + delay for delay in again)])
+        if self._gone:
+            self._renewed_at = -math.inf
         self._results, self._gone = [], {}
 
-    def _give_back(self, held: list[Held]) -> None:
-        leases = {each.delivery.key: each.delivery.lease for each in held}
-        dispatching.give_back(self._registrar, leases, datetime.now(UTC))
-        self._look_at = 0.0
+    def _record_singly(self) -> None:
+        for result in self._results:
+            try:
+                dispatching.record(self._registrar, [result], self._gone, datetime.now(UTC))
+            except UnavailableError:
+                raise
+            except Exception:  # it is attempted again when its lease has lapsed
+                _log.exception("delivery.unrecorded", delivery_key=result.key)
+
+    def _give_back(self, unsent: Iterable[Held]) -> None:
+        leases = {held.delivery.key: held.delivery.lease for held in unsent}
+        if leases:
+            dispatching.give_back(self._registrar, leases, datetime.now(UTC))
+            self._look_at = 0.0
 
     def _finish(self) -> None:
         deadline = time.monotonic() + _FAREWELL_SECONDS
-        while self._sent and time.monotonic() < deadline:
-            self._advance(max(0.0, deadline - time.monotonic()), ())
-        unsent = {
-            held.delivery.key: held.delivery.lease for lane in self._lanes for held in lane.waiting
-        }
-        unsent |= {key: sent.delivery.lease for key, sent in self._sent.items()}
+        self._settle({held.delivery.key: held.delivery.lease for held in self._lanes.waiting()})
+        while self._sent and (left := deadline - time.monotonic()) > 0:
+            self._advance(left, ())
+        self._settle({key: sent.delivery.lease for key, sent in self._sent.items()})
+
+    def _settle(self, unsent: dict[int, str]) -> None:
+        """Record what there is, and give back `unsent` (key to lease)."""
         try:
             if self._results:
                 self._record()
@@ -244,51 +270,8 @@ class Dispatcher:
             _log.error("dispatcher.database", problem=exc.message)
 
 
-def _status_of(decision: retry.Decision) -> tuple[DeliveryStatus, float]:
-    """What the delivery becomes, and after how many seconds it is tried again."""
-    match decision:
-        case retry.Delivered():
-            return DeliveryStatus.DELIVERED, 0.0
-        case retry.RetryAfter(seconds):
-            return DeliveryStatus.PENDING, seconds
-        case retry.Failed():
-            return DeliveryStatus.FAILED, 0.0
-        case retry.Gone():
-            return DeliveryStatus.HELD, 0.0
-        case _:
-            assert_never(decision)
-
-
-def _attempt(sent: _Sent, result: Result) -> Attempt:
-    return Attempt(
-        number=sent.delivery.attempts + 1,
-        started_at=sent.started_at,
-        duration_ms=result.duration_ms,
-        outcome=result.outcome.name,
-        status_code=result.outcome.status_code,
-        address=result.address,
-        response_headers=result.response_headers or None,
-        response_body=result.response_body or None,
-        truncated=result.outcome.truncated,
-    )
-
-
-def _log_attempt(
-    delivery: Claimed, attempt: Attempt, status: DeliveryStatus, delay: float, error: str | None
-) -> None:
-    _log.info(
-        "delivery.attempted",
-        delivery_id=delivery.id,
-        webhook_id=delivery.webhook_id,
-        event_id=delivery.event_id,
-        event_name=delivery.event,
-        registration_id=delivery.registration_id,
-        attempt=attempt.number,
-        outcome=attempt.outcome,
-        status_code=attempt.status_code,
-        address=attempt.address,
-        duration_ms=attempt.duration_ms,
-        status=status.value,
-        next_attempt_seconds=round(delay, 1) if status is DeliveryStatus.PENDING else None,
-        error=error,
-    )
+def _seconds_until_look(batch: Batch) -> float:
+    """What is due but found no room is looked for when room is made, not before."""
+    wait = batch.seconds_until_due
+    seconds = _IDLE_SECONDS if wait is None else min(wait, _IDLE_SECONDS)
+    return seconds if batch.claimed else max(seconds, _BREATH_SECONDS)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from coursebell.storage.deliveries import Claimed
 
+_CATCH_UP_SECONDS = 0.02  # what a start that came late may be early the next time
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -30,9 +32,31 @@ class Lane:
     def in_hand(self) -> int:
         return len(self.waiting) + self.in_flight
 
+    def take_stale(self, latest: float) -> list[Held]:
+        """Those whose lease ends before `latest` (monotonic); they wait here no longer."""
+        stale = []
+        while self.waiting and self.waiting[0].lease_ends < latest:  # the first claimed come first
+            stale.append(self.waiting.popleft())
+        return stale
+
+    def may_start(self, max_in_flight: int, now: float) -> bool:
+        return bool(self.waiting) and self.in_flight < max_in_flight and now >= self.next_start
+
+    def start(self, rate_per_second: int | None, now: float) -> Claimed:
+        """Take the first that waits; with a rate, the next may start its interval later."""
+        if rate_per_second is not None:
+            interval = 1 / rate_per_second
+            on_time = max(self.next_start, now - min(interval, _CATCH_UP_SECONDS))
+            self.next_start = on_time + interval
+        self.in_flight += 1
+        return self.waiting.popleft().delivery
+
 
 class Lanes:
-    """All lanes that have something in hand."""
+    """All lanes with something in hand, or with a rate limit that still makes them wait.
+
+    In the order in which they started something: the one that had to wait longest comes first.
+    """
 
     def __init__(self) -> None:
         self._lanes: dict[str, Lane] = {}
@@ -44,15 +68,22 @@ class Lanes:
             lane = self._lanes[webhook_id] = Lane(webhook_id)
         lane.waiting.append(held)
 
-    def get(self, webhook_id: str) -> Lane:
-        return self._lanes[webhook_id]
+    def had_its_turn(self, lane: Lane) -> None:
+        self._lanes[lane.webhook_id] = self._lanes.pop(lane.webhook_id)
 
     def in_hand(self) -> dict[str, int]:
         return {lane.webhook_id: lane.in_hand for lane in self._lanes.values()}
 
-    def sweep(self) -> None:
-        """Forget lanes with nothing in hand."""
-        self._lanes = {name: lane for name, lane in self._lanes.items() if lane.in_hand}
+    def waiting(self) -> list[Held]:
+        return [held for lane in self._lanes.values() for held in lane.waiting]
+
+    def sweep(self, now: float) -> None:
+        """Forget lanes with nothing in hand whose next start could be at `now` (monotonic)."""
+        self._lanes = {
+            name: lane
+            for name, lane in self._lanes.items()
+            if lane.in_hand or lane.next_start > now
+        }
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(list(self._lanes.values()))

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from coursebell import __version__
 from coursebell.delivery.client import Request
 from coursebell.domain.instants import format_instant
-from coursebell.errors import SealError
+from coursebell.errors import NotFoundError, SealError
 from coursebell.logs import logger
 from coursebell.storage.deliveries import Claimed
 from coursebell.storage.seal import Seal
 from coursebell.storage.webhooks import Target, open_headers, open_secret
+from coursebell_receiver import SecretError
 from coursebell_receiver.signature import Signer
 
 _log = logger(__name__)
@@ -22,7 +23,7 @@ USER_AGENT = f"Coursebell/{__version__}"
 class Sender:
     """A target with its secrets opened, ready to build requests. Lives in memory only.
 
-    Raises `SealError` when no key opens the secrets.
+    Raises `SealError` when no key opens the secrets, `SecretError` when one is malformed.
     """
 
     def __init__(self, target: Target, seal: Seal, public_url: str | None) -> None:
@@ -37,7 +38,12 @@ class Sender:
         )
 
     def request(self, delivery: Claimed, timestamp: int) -> Request:
-        """The request of an attempt that starts at `timestamp` (seconds since 1970)."""
+        """The request of an attempt that starts at `timestamp` (seconds since 1970).
+
+        Raises `NotFoundError` when the delivery's bytes are gone.
+        """
+        if delivery.body is None:
+            raise NotFoundError("The event's content was removed by retention.")
         signature = self._signer.sign(delivery.event_id, timestamp, delivery.body)
         headers = [
             *self._fixed,
@@ -77,27 +83,35 @@ class Senders:
         self._seal = seal
         self._public_url = public_url
         self._senders: dict[str, Sender] = {}
+        self._sealed: dict[str, Target] = {}
+
+    @property
+    def sealed(self) -> frozenset[str]:
+        """Webhooks whose secrets could not be opened: not to be claimed for."""
+        return frozenset(self._sealed)
 
     def renew(self, targets: Mapping[str, Target]) -> None:
         """Keep the senders of exactly these targets, without those whose secret cannot be opened.
 
-        One webhook sealed with a lost key must not stop the others: it is logged, and its
+        One webhook sealed with a lost key must not stop the others: it is logged once, and its
         deliveries stay pending until the key is back.
         """
-        senders = {}
-        for webhook_id, target in targets.items():
-            try:
-                sender = self._kept(target) or Sender(target, self._seal, self._public_url)
-            except SealError as exc:
-                _log.error("webhook.sealed", webhook_id=webhook_id, problem=exc.message)
-                continue
-            senders[webhook_id] = sender
-        self._senders = senders
+        sealed, self._sealed = self._sealed, {}
+        opened = {each: self._opened(target, sealed.get(each)) for each, target in targets.items()}
+        self._senders = {each: sender for each, sender in opened.items() if sender is not None}
 
     def get(self, webhook_id: str) -> Sender | None:
-        """None: the webhook is paused, disabled or deleted by now."""
+        """None: the webhook is paused, disabled or deleted by now, or `sealed`."""
         return self._senders.get(webhook_id)
 
-    def _kept(self, target: Target) -> Sender | None:
-        sender = self._senders.get(target.webhook_id)
-        return sender if sender is not None and sender.target == target else None
+    def _opened(self, target: Target, sealed: Target | None) -> Sender | None:
+        kept = self._senders.get(target.webhook_id)
+        if kept is not None and kept.target == target:
+            return kept
+        if target != sealed:
+            try:
+                return Sender(target, self._seal, self._public_url)
+            except (SealError, SecretError) as exc:
+                _log.error("webhook.sealed", webhook_id=target.webhook_id, problem=str(exc))
+        self._sealed[target.webhook_id] = target
+        return None

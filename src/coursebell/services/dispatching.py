@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +20,7 @@ from coursebell.storage.webhooks import Target
 _log = logger(__name__)
 
 CLAIM = 500  # deliveries in one claim
+LEASE_SECONDS = 75.0  # longer than any wait in hand followed by the longest attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,35 +39,33 @@ def claim(
     lease: str,
     lease_seconds: float,
     now: datetime,
+    *,
+    besides: Collection[str] = (),
 ) -> Batch:
     """Claim due deliveries of active webhooks, so that none has more than `depth` in hand.
 
     Fair across webhooks: each gets its share of a claim, however much another has pending.
+    Nothing is claimed for those in `besides`.
     """
     with registrar.database.snapshot() as tx:
-        due = deliveries.list_webhooks_with_work(tx, now)
-    share = max(1, CLAIM // max(1, len(due)))
-    rooms = {each: min(share, depth - in_hand.get(each, 0)) for each in due}
-    claimed = _claim(registrar, rooms, lease, lease_seconds, now)
+        due = [each for each in deliveries.list_webhooks_with_work(tx, now) if each not in besides]
+    rooms = _share({each: room for each in due if (room := depth - in_hand.get(each, 0)) > 0})
+    claimed: Sequence[Claimed] = []
+    if rooms:
+        with registrar.database.transaction() as tx:
+            claimed = deliveries.claim(tx, rooms, lease, lease_seconds, now)
     taken = Counter(each.webhook_id for each in claimed)
-    full = frozenset(each for each in due if taken[each] >= rooms[each])
+    full = frozenset(each for each in due if taken[each] >= rooms.get(each, 0))
     with registrar.database.snapshot() as tx:
-        wait = deliveries.seconds_until_due(tx, now, besides=full)
+        wait = deliveries.seconds_until_due(tx, now, besides=full.union(besides))
     return Batch(claimed=claimed, full=full, seconds_until_due=wait)
 
 
-def _claim(
-    registrar: Registrar,
-    rooms: Mapping[str, int],
-    lease: str,
-    lease_seconds: float,
-    now: datetime,
-) -> Sequence[Claimed]:
-    wanted = {each: room for each, room in rooms.items() if room > 0}
-    if not wanted:
-        return []
-    with registrar.database.transaction() as tx:
-        return deliveries.claim(tx, wanted, lease, lease_seconds, now)
+def _share(rooms: Mapping[str, int]) -> dict[str, int]:
+    """What each webhook gets of one claim; where they are too many, chance decides which do."""
+    chosen = list(rooms) if len(rooms) <= CLAIM else random.sample(list(rooms), CLAIM)
+    share = CLAIM // max(1, len(chosen))
+    return {each: min(share, rooms[each]) for each in chosen}
 
 
 def read_targets(registrar: Registrar, webhook_ids: Iterable[str]) -> Mapping[str, Target]:
@@ -77,22 +77,21 @@ def read_targets(registrar: Registrar, webhook_ids: Iterable[str]) -> Mapping[st
 def record(
     registrar: Registrar,
     results: Sequence[Recorded],
-    gone: Mapping[str, str],
+    gone: Mapping[str, Target],
     now: datetime,
 ) -> set[int]:
-    """Record attempts, and disable the webhooks in `gone` (id to organization) that said 410.
+    """Record attempts, and disable the webhooks in `gone` (by id) that said 410.
 
-    The keys of those recorded: one whose lease another dispatcher has taken leaves no trace.
+    One that points elsewhere by now stays: it was not that receiver who said so. Gives the keys
+    of those recorded: one whose lease another dispatcher has taken leaves no trace.
     """
 
-    def work(tx: Transaction) -> set[int]:
+    def work(tx: Transaction) -> tuple[set[int], list[str]]:
         recorded = deliveries.record(tx, results, now)
-        for webhook_id, organization_id in gone.items():
-            _disable(tx, webhook_id, organization_id, now)
-        return recorded
+        return recorded, [each for each in gone if _disable(tx, gone[each], now)]
 
-    recorded = registrar.database.run(work)
-    for webhook_id in gone:
+    recorded, disabled = registrar.database.run(work)
+    for webhook_id in disabled:
         _log.error("webhook.disabled", webhook_id=webhook_id, reason=GONE)
     return recorded
 
@@ -100,10 +99,11 @@ def record(
 GONE = "the receiver answered 410 Gone"
 
 
-def _disable(tx: Transaction, webhook_id: str, organization_id: str, now: datetime) -> None:
+def _disable(tx: Transaction, target: Target, now: datetime) -> bool:
+    webhook_id, organization_id = target.webhook_id, target.organization_id
     webhook = webhooks.find_webhook(tx, organization_id, webhook_id, for_update=True)
-    if webhook is None or webhook.status is not WebhookStatus.ACTIVE:
-        return
+    if webhook is None or webhook.status is not WebhookStatus.ACTIVE or webhook.url != target.url:
+        return False
     webhooks.set_webhook_status(tx, organization_id, webhook_id, WebhookStatus.DISABLED, GONE)
     deliveries.hold_pending(tx, webhook_id)
     change = Change(
@@ -116,12 +116,17 @@ def _disable(tx: Transaction, webhook_id: str, organization_id: str, now: dateti
         reason=GONE,
     )
     audit.insert_changes(tx, [change], now)
+    return True
 
 
 def give_back(registrar: Registrar, claimed: Mapping[int, str], now: datetime) -> None:
     """Claimed deliveries (key to lease) that were not attempted are due again at once."""
-    with registrar.database.transaction() as tx:
+
+    def work(tx: Transaction) -> None:
         deliveries.release(tx, claimed, now)
+        tx.wake_dispatcher()  # another may have what this one lacks: time, a key
+
+    registrar.database.run(work)
 
 
 def recover(registrar: Registrar, now: datetime) -> None:

@@ -44,16 +44,16 @@ def _chunks(requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
 def halt_ended_offerings(registrar: Registrar, now: datetime) -> int:
     """Halt, grade and end what is active in offerings past their end; how many.
 
-    Works through everything that is due, a transaction for every 500.
+    Works through everything that is due, a transaction for every 500, until nothing moves.
     """
     halted = 0
     while True:
         with registrar.database.snapshot() as tx:
             due = offerings.list_offerings_to_halt(tx, now, BATCH)
-        if not due:
+        step = sum(_halt(registrar, *each, now) for each in due)
+        if not step:
             return halted
-        for organization_id, offering_id in due:
-            halted += _halt(registrar, organization_id, offering_id, now)
+        halted += step
 
 
 def _halt(registrar: Registrar, organization_id: str, offering_id: str, now: datetime) -> int:

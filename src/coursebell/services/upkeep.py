@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from coursebell.domain.model import WebhookStatus
+from coursebell.logs import logger
+from coursebell.services.dispatching import LEASE_SECONDS
 from coursebell.services.registrar import Registrar
 from coursebell.storage import deliveries
+from coursebell.storage.waking import list_connected_runs
+
+_log = logger(__name__)
 
 _STEP = 500  # events looked at in one transaction
 
@@ -30,6 +35,29 @@ def settle_strays(registrar: Registrar, now: datetime) -> int:
             else:
                 deliveries.hold_pending(tx, stray.webhook_id)
     return len(strays)
+
+
+def recover_lost_leases(
+    registrar: Registrar, suspects: Collection[str], now: datetime
+) -> frozenset[str]:
+    """Make due what dispatchers had claimed that have died; the run ids to suspect next time.
+
+    One is believed dead when it was not connected the last time either: one that only lost its
+    connection is back by then. Were it alive all the same, its deliveries would be sent twice,
+    with the same `webhook-id`. On SQLite the next dispatcher recovers everything at its start.
+    """
+    if not registrar.database.is_postgres:
+        return frozenset()
+    with registrar.database.snapshot() as tx:
+        holders = deliveries.list_lease_holders(tx, LEASE_SECONDS, now)
+        missing = frozenset(holders - list_connected_runs(tx))
+    dead = missing.intersection(suspects)
+    if dead:
+        with registrar.database.transaction() as tx:
+            recovered = deliveries.recover_leases_of(tx, dead, LEASE_SECONDS, now)
+            tx.wake_dispatcher()
+        _log.warning("dispatcher.lost", runs=sorted(dead), deliveries=recovered)
+    return missing - dead
 
 
 def forget_history(registrar: Registrar, before: datetime) -> Iterator[int]:

@@ -121,6 +121,7 @@ def change_webhook(
         after = _checked(registrar, changed(before, values))
         webhooks.update_webhook(tx, after, headers, registrar.database.seal)
         audit.insert_changes(tx, [trail.change(actor, "webhook.update", before, after)], now)
+        tx.wake_dispatcher()  # what it has in hand follows the change at once
     return after
 
 
@@ -132,6 +133,7 @@ def delete_webhook(registrar: Registrar, actor: Actor, webhook_id: str, now: dat
         webhooks.mark_webhook_deleted(tx, actor.organization_id, webhook_id, now)
         deliveries.cancel_open(tx, webhook_id, now)
         audit.insert_changes(tx, [trail.change(actor, "webhook.delete", webhook, None)], now)
+        tx.wake_dispatcher()
 
 
 def pause_webhook(registrar: Registrar, actor: Actor, webhook_id: str, now: datetime) -> None:
@@ -143,6 +145,7 @@ def pause_webhook(registrar: Registrar, actor: Actor, webhook_id: str, now: date
             raise ConflictError(f"The webhook is disabled: {webhook.disabled_reason}.")
         deliveries.hold_pending(tx, webhook_id)
         _set_status(tx, actor, webhook, WebhookStatus.PAUSED, now)
+        tx.wake_dispatcher()
 
 
 def resume_webhook(registrar: Registrar, actor: Actor, webhook_id: str, now: datetime) -> None:

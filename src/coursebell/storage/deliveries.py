@@ -40,6 +40,7 @@ from coursebell.storage.columns import Instant, is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import equals, in_range, slice_of
 from coursebell.storage.tables import attempts, deliveries, events, webhooks
+from coursebell.storage.waking import RUN_ID_LENGTH
 
 _PENDING = is_exactly(deliveries.c.status, DeliveryStatus.PENDING)
 _HELD = is_exactly(deliveries.c.status, DeliveryStatus.HELD)
@@ -63,7 +64,7 @@ class Claimed:
     user_id: str | None
     registration_id: str | None
     registration_seq: int | None
-    body: bytes
+    body: bytes | None  # None: removed by retention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +197,7 @@ def _claimed(row: Row[Any], lease: str) -> Claimed:
         user_id=row.user_id,
         registration_id=row.registration_id,
         registration_seq=row.registration_seq,
-        body=bytes(row.bytes),
+        body=None if row.bytes is None else bytes(row.bytes),
     )
 
 
@@ -294,6 +295,40 @@ def recover_leases(tx: Transaction, now: datetime) -> None:
         update(deliveries)
         .where(_PENDING, deliveries.c.lease.is_not(None))
         .values(lease=None, due_at=tx.clock(now))
+    )
+
+
+_RUN = func.substr(deliveries.c.lease, 1, RUN_ID_LENGTH)
+
+
+def list_lease_holders(tx: Transaction, lease_seconds: float, now: datetime) -> set[str]:
+    """The run ids of the dispatchers that have claimed something: a lease begins with one.
+
+    Looks where leases of at most `lease_seconds` end: one index probe for each webhook.
+    """
+    query = select(_RUN).distinct().where(_is_leased(tx, lease_seconds, now))
+    return set(tx.execute(query).scalars())
+
+
+def recover_leases_of(
+    tx: Transaction, run_ids: Collection[str], lease_seconds: float, now: datetime
+) -> int:
+    """Make due at once what these dispatchers had claimed; how many deliveries."""
+    lost = (
+        update(deliveries)
+        .where(_is_leased(tx, lease_seconds, now), _RUN.in_(run_ids))
+        .values(lease=None, due_at=tx.clock(now))
+    )
+    return tx.execute(lost).rowcount
+
+
+def _is_leased(tx: Transaction, lease_seconds: float, now: datetime) -> ColumnElement[bool]:
+    return and_(
+        deliveries.c.webhook_id.in_(select(webhooks.c.id).where(_is_active())),
+        _PENDING,
+        deliveries.c.due_at > tx.clock(now),
+        deliveries.c.due_at <= tx.later(now, literal(lease_seconds, Float())),
+        deliveries.c.lease.is_not(None),
     )
 
 
@@ -420,6 +455,8 @@ def find_resendable(tx: Transaction, organization_id: str, delivery_id: str) -> 
         select(deliveries, events.c.body.label("event_body"))
         .join(events, events.c.key == deliveries.c.event_key)
         .where(deliveries.c.organization_id == organization_id, deliveries.c.id == delivery_id)
+        # retention must not take the bytes before the new delivery is there to keep them
+        .with_for_update(read=True, key_share=True, of=events)
     )
     row = tx.execute(query).one_or_none()
     if row is None:
@@ -473,6 +510,7 @@ def forget_history(tx: Transaction, before: datetime, after_key: int, limit: int
         .where(events.c.key > after_key, events.c.occurred_at < before)
         .order_by(events.c.key)
         .limit(limit)
+        .with_for_update()  # waits for who is sending one of them again
     )
     keys = list(tx.execute(old).scalars())
     if not keys:

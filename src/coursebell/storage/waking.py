@@ -9,19 +9,28 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import socket
 import sqlite3
 from pathlib import Path
 from typing import Protocol
 
 import psycopg
+from sqlalchemy import text
 
 from coursebell.errors import ConfigurationError, UnavailableError
-from coursebell.storage.database import CHANNEL, Database
+from coursebell.storage.database import CHANNEL, Database, Transaction
+
+RUN_ID_LENGTH = 16  # hexadecimal digits, half a lease
+_CONNECT_SECONDS = 5
 
 
 class Bell(Protocol):
     """Rings when deliveries were committed."""
+
+    @property
+    def run_id(self) -> str:
+        """Names the dispatcher's run; on PostgreSQL others see whether it is still there."""
 
     @property
     def patience(self) -> float:
@@ -48,11 +57,15 @@ def hang_bell(database: Database) -> Bell:
 
 
 class NotifyBell:
-    """A connection that listens. A broken one is opened again by `silence`."""
+    """A connection that listens. A broken one is opened again by `silence`.
+
+    It holds an advisory lock named by the run id, which ends with the process however that ends.
+    """
 
     patience = 5.0
 
     def __init__(self, url: str) -> None:
+        self.run_id = _new_run_id()
         self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
         self._connection = self._listen()
 
@@ -77,12 +90,34 @@ class NotifyBell:
         self._connection.close()
 
     def _listen(self) -> psycopg.Connection[tuple[object, ...]]:
-        try:
-            connection = psycopg.connect(self._url, autocommit=True)
-            connection.execute(f"LISTEN {CHANNEL}")
-        except psycopg.Error as exc:
-            raise UnavailableError from exc
+        with contextlib.ExitStack() as undo:
+            try:
+                connection = psycopg.connect(
+                    self._url, autocommit=True, connect_timeout=_CONNECT_SECONDS
+                )
+                undo.callback(connection.close)
+                # shared, so that the rest of a broken connection does not stand in the way
+                lock = int.from_bytes(bytes.fromhex(self.run_id), signed=True)
+                connection.execute("SELECT pg_advisory_lock_shared(%s)", [lock])
+                connection.execute(f"LISTEN {CHANNEL}")
+            except psycopg.Error as exc:
+                raise UnavailableError from exc
+            undo.pop_all()
         return connection
+
+
+def list_connected_runs(tx: Transaction) -> set[str]:
+    """The run ids of the dispatchers whose `NotifyBell` is connected. PostgreSQL only."""
+    locks = text(
+        "SELECT lpad(to_hex(classid::bigint), 8, '0') || lpad(to_hex(objid::bigint), 8, '0')"
+        " FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    return set(tx.execute(locks).scalars())
+
+
+def _new_run_id() -> str:
+    return secrets.token_hex(RUN_ID_LENGTH // 2)
 
 
 class DatagramBell:
@@ -91,6 +126,7 @@ class DatagramBell:
     patience = 0.25
 
     def __init__(self, database: Path, path: Path) -> None:
+        self.run_id = _new_run_id()
         self._path = path
         self._socket = _bound(path)
         self._connection = sqlite3.connect(database, check_same_thread=False)
@@ -143,6 +179,7 @@ class OnlyDispatcher:
     """
 
     def __init__(self, database: Path) -> None:
+        database = database.resolve()  # by whatever links it is reached
         self._descriptor = os.open(
             database.with_name(database.name + ".lock"),
             os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,

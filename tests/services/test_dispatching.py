@@ -1,0 +1,441 @@
+"""Claiming, recording and giving back: who may attempt a delivery, and whose record counts.
+
+Due times go by the database's clock on PostgreSQL and by `now` on SQLite, so what must have
+come is put into the past, and what must not into the future.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from coursebell.domain.completion import Command
+from coursebell.domain.model import Attempt, DeliveryStatus, WebhookStatus
+from coursebell.services import deliveries, dispatching, webhooks
+from coursebell.storage import audit
+from coursebell.storage.deliveries import Recorded
+from coursebell.storage.webhooks import list_targets
+from factories import NOW
+
+ONE, TWO = "1" * 32, "2" * 32
+LAPSED = -1.0  # a lease that is already over
+EVENT = ("offering_registered",)
+
+
+def claim(school, lease=ONE, *, seconds=60.0, depth=100, in_hand=None):
+    return dispatching.claim(school.registrar, in_hand or {}, depth, lease, seconds, NOW)
+
+
+def claim_one(school, lease=ONE, **fields):
+    (claimed,) = claim(school, lease, **fields).claimed
+    return claimed
+
+
+def result(claimed, status, *, delay=-1.0):
+    attempt = Attempt(
+        number=claimed.attempts + 1,
+        started_at=NOW,
+        duration_ms=1,
+        outcome="delivered" if status is DeliveryStatus.DELIVERED else "http_500",
+        status_code=None,
+        address=None,
+        response_headers=None,
+        response_body=None,
+        truncated=False,
+    )
+    return Recorded(
+        key=claimed.key,
+        lease=claimed.lease,
+        status=status,
+        delay_seconds=delay,
+        attempt=attempt,
+    )
+
+
+def record(school, *results):
+    return dispatching.record(school.registrar, results, {}, NOW)
+
+
+def read(school, claimed):
+    return deliveries.get_delivery(school.registrar, school.admin, claimed.id)
+
+
+def pause(school, connected):
+    webhooks.pause_webhook(school.registrar, school.admin, connected.webhook.id, NOW)
+
+
+def resume(school, connected):
+    webhooks.resume_webhook(school.registrar, school.admin, connected.webhook.id, NOW)
+
+
+@pytest.fixture
+def connected(school):
+    return school.webhook(events=EVENT)
+
+
+@pytest.fixture
+def pending(school, connected):
+    """One delivery that is due."""
+    return school.registration()
+
+
+# --- claiming
+
+
+def test_a_claim_has_all_that_sending_needs(school, connected, pending):
+    (event,) = school.events(event="offering_registered")
+
+    claimed = claim_one(school)
+
+    assert (claimed.webhook_id, claimed.organization_id) == (
+        connected.webhook.id,
+        school.organization.id,
+    )
+    assert (claimed.event_id, claimed.event, claimed.body) == (event.id, event.name, event.body)
+    assert (claimed.user_id, claimed.registration_id) == (pending.user_id, pending.id)
+    assert (claimed.registration_seq, claimed.occurred_at) == (1, NOW)
+    assert (claimed.attempts, claimed.lease) == (0, ONE)
+
+
+def test_what_is_claimed_nobody_else_gets(school, pending):
+    claim_one(school, ONE)
+
+    assert claim(school, TWO).claimed == []
+
+
+def test_a_lapsed_lease_makes_a_delivery_due_again_by_itself(school, pending):
+    lost = claim_one(school, ONE, seconds=LAPSED)
+
+    assert claim_one(school, TWO).key == lost.key
+
+
+def test_the_oldest_come_first_and_no_more_than_fit(school, connected):
+    registrations = school.registrations(5)
+
+    first = claim(school, depth=2)
+    second = claim(school, depth=5, in_hand={connected.webhook.id: 2})
+
+    assert [each.registration_id for each in first.claimed] == [
+        registration.id for registration in registrations[:2]
+    ]
+    assert [each.registration_id for each in second.claimed] == [
+        registration.id for registration in registrations[2:]
+    ]
+    assert first.full == {connected.webhook.id}
+    assert claim(school, depth=5, in_hand={connected.webhook.id: 5}).claimed == []
+
+
+def test_a_webhook_with_much_pending_leaves_room_for_the_others(school, monkeypatch):
+    monkeypatch.setattr(dispatching, "CLAIM", 4)
+    busy = school.webhook(events=EVENT)
+    school.registrations(6)
+    quiet = school.webhook(events=EVENT)
+    school.registrations(1)
+
+    batch = claim(school)
+
+    counts = [each.webhook_id for each in batch.claimed]
+    assert counts.count(busy.webhook.id) == 2
+    assert counts.count(quiet.webhook.id) == 1
+    assert batch.full == {busy.webhook.id}
+
+
+def test_paused_webhooks_are_not_claimed_for(school, connected, pending):
+    pause(school, connected)
+
+    batch = claim(school)
+
+    assert (batch.claimed, batch.seconds_until_due) == ([], None)
+
+
+def test_with_nothing_pending_there_is_nothing_to_wait_for(school):
+    batch = claim(school)
+
+    assert (batch.claimed, batch.full, batch.seconds_until_due) == ([], frozenset(), None)
+
+
+def test_a_claim_says_when_the_next_delivery_is_due(school, connected, pending):
+    record(school, result(claim_one(school), DeliveryStatus.PENDING, delay=100.0))
+
+    waiting = claim(school)
+
+    assert waiting.claimed == []
+    assert 50 < waiting.seconds_until_due <= 100
+
+
+def test_a_lease_is_as_long_as_was_asked(school, pending):
+    claim_one(school, seconds=100.0)
+
+    assert 50 < claim(school, TWO).seconds_until_due <= 100
+
+
+# --- recording
+
+
+def test_a_success_is_recorded_and_not_claimed_again(school, pending):
+    claimed = claim_one(school, seconds=LAPSED)
+
+    recorded = record(school, result(claimed, DeliveryStatus.DELIVERED))
+
+    found = read(school, claimed)
+    assert recorded == {claimed.key}
+    assert (found.delivery.status, found.delivery.finished_at) == (DeliveryStatus.DELIVERED, NOW)
+    assert len(found.attempts) == found.delivery.attempts == 1
+    assert claim(school).claimed == []
+
+
+def test_a_failure_comes_back_when_its_delay_is_over(school, pending):
+    first = claim_one(school)
+    record(school, result(first, DeliveryStatus.PENDING))
+
+    second = claim_one(school, TWO)
+
+    assert (second.key, second.attempts) == (first.key, 1)
+    assert read(school, second).delivery.last_outcome == "http_500"
+    assert read(school, second).delivery.finished_at is None
+
+
+def test_the_last_failure_ends_it(school, pending):
+    claimed = claim_one(school)
+
+    record(school, result(claimed, DeliveryStatus.FAILED))
+
+    assert read(school, claimed).delivery.status is DeliveryStatus.FAILED
+    assert read(school, claimed).delivery.finished_at == NOW
+    assert claim(school).claimed == []
+
+
+@pytest.mark.parametrize("status", [DeliveryStatus.DELIVERED, DeliveryStatus.PENDING])
+def test_a_late_dispatcher_records_nothing(school, pending, status):
+    late = claim_one(school, ONE, seconds=LAPSED)
+    current = claim_one(school, TWO)
+
+    recorded = record(school, result(late, status))
+
+    found = read(school, current)
+    assert recorded == set()
+    assert found.attempts == []
+    assert (found.delivery.status, found.delivery.attempts) == (DeliveryStatus.PENDING, 0)
+    assert record(school, result(current, DeliveryStatus.DELIVERED)) == {current.key}
+    assert len(read(school, current).attempts) == 1
+
+
+def test_nobody_records_twice(school, pending):
+    claimed = claim_one(school)
+    record(school, result(claimed, DeliveryStatus.DELIVERED))
+
+    assert record(school, result(claimed, DeliveryStatus.FAILED)) == set()
+    assert read(school, claimed).delivery.status is DeliveryStatus.DELIVERED
+
+
+def test_a_dispatcher_that_was_slow_but_alone_still_counts(school, pending):
+    claimed = claim_one(school, seconds=LAPSED)
+
+    assert record(school, result(claimed, DeliveryStatus.DELIVERED)) == {claimed.key}
+
+
+def test_of_a_batch_only_the_late_ones_are_left_out(school, connected):
+    school.registrations(2)
+    late, kept = claim(school, ONE, seconds=LAPSED).claimed
+    (taken,) = claim(school, TWO, depth=1).claimed
+
+    recorded = record(
+        school, result(late, DeliveryStatus.DELIVERED), result(kept, DeliveryStatus.DELIVERED)
+    )
+
+    assert taken.key == late.key
+    assert recorded == {kept.key}
+
+
+@pytest.mark.parametrize("outcome", [DeliveryStatus.PENDING, DeliveryStatus.FAILED])
+def test_what_was_held_meanwhile_stays_held_after_a_failure(school, connected, pending, outcome):
+    claimed = claim_one(school)
+    pause(school, connected)
+
+    record(school, result(claimed, outcome))
+
+    found = read(school, claimed)
+    assert (found.delivery.status, found.delivery.finished_at) == (DeliveryStatus.HELD, None)
+    assert len(found.attempts) == 1
+    resume(school, connected)
+    assert claim_one(school, TWO).key == claimed.key
+
+
+def test_what_was_held_meanwhile_and_arrived_is_delivered(school, connected, pending):
+    claimed = claim_one(school)
+    pause(school, connected)
+
+    record(school, result(claimed, DeliveryStatus.DELIVERED))
+
+    assert read(school, claimed).delivery.status is DeliveryStatus.DELIVERED
+    resume(school, connected)
+    assert claim(school, TWO).claimed == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "stays"),
+    [
+        (DeliveryStatus.PENDING, DeliveryStatus.CANCELLED),
+        (DeliveryStatus.FAILED, DeliveryStatus.CANCELLED),
+        (DeliveryStatus.DELIVERED, DeliveryStatus.DELIVERED),
+    ],
+)
+def test_what_was_cancelled_meanwhile_stays_so_unless_it_arrived(
+    school, connected, pending, outcome, stays
+):
+    claimed = claim_one(school, seconds=LAPSED)
+    webhooks.delete_webhook(school.registrar, school.admin, connected.webhook.id, NOW)
+
+    record(school, result(claimed, outcome))
+
+    found = read(school, claimed)
+    assert (found.delivery.status, found.delivery.finished_at) == (stays, NOW)
+    assert len(found.attempts) == 1
+    assert claim(school, TWO).claimed == []
+
+
+def test_after_pausing_and_resuming_the_first_dispatcher_is_late(school, connected, pending):
+    claimed = claim_one(school)
+    pause(school, connected)
+    resume(school, connected)
+    again = claim_one(school, TWO)
+
+    assert record(school, result(claimed, DeliveryStatus.PENDING)) == set()
+    assert again.key == claimed.key
+
+
+def test_what_was_held_is_released_in_the_order_in_which_it_happened(school, connected):
+    registrations = school.registrations(3)
+    first = claim_one(school, depth=1)
+    record(school, result(first, DeliveryStatus.PENDING))
+
+    pause(school, connected)
+    resume(school, connected)
+
+    assert [each.registration_id for each in claim(school).claimed] == [
+        registration.id for registration in registrations
+    ]
+
+
+# --- giving back
+
+
+def test_what_is_given_back_is_due_at_once(school, pending):
+    claimed = claim_one(school)
+
+    dispatching.give_back(school.registrar, {claimed.key: claimed.lease}, NOW)
+
+    again = claim_one(school, TWO)
+    assert (again.key, again.attempts) == (claimed.key, 0)
+
+
+def test_nobody_gives_back_what_another_has(school, pending):
+    late = claim_one(school, seconds=LAPSED)
+    claim_one(school, TWO)
+
+    dispatching.give_back(school.registrar, {late.key: late.lease}, NOW)
+
+    assert claim(school).claimed == []
+
+
+def test_giving_back_nothing_is_fine(school):
+    dispatching.give_back(school.registrar, {}, NOW)
+
+
+def test_the_only_dispatcher_takes_over_what_a_killed_one_had(school, pending):
+    lost = claim_one(school)
+
+    dispatching.recover(school.registrar, NOW)
+
+    assert claim_one(school, TWO).key == lost.key
+
+
+def test_taking_over_does_not_hurry_what_waits_for_its_next_attempt(school, pending):
+    record(school, result(claim_one(school), DeliveryStatus.PENDING, delay=100.0))
+
+    dispatching.recover(school.registrar, NOW)
+
+    assert claim(school, TWO).claimed == []
+
+
+# --- where to send, and 410
+
+
+def targets(school, *ids):
+    with school.database.snapshot() as tx:
+        return list_targets(tx, ids)
+
+
+def test_targets_are_read_of_active_webhooks_only(school, connected):
+    paused, deleted = school.webhook(), school.webhook()
+    pause(school, paused)
+    webhooks.delete_webhook(school.registrar, school.admin, deleted.webhook.id, NOW)
+
+    found = dispatching.read_targets(
+        school.registrar, [each.webhook.id for each in (connected, paused, deleted)]
+    )
+
+    assert list(found) == [connected.webhook.id]
+    target = found[connected.webhook.id]
+    assert (target.url, target.method) == (connected.webhook.url, connected.webhook.method)
+    assert target.retry_schedule == connected.webhook.retry_schedule
+
+
+def test_a_receiver_that_is_gone_disables_its_webhook_and_holds_the_rest(school, connected):
+    school.registrations(2)
+    first = claim_one(school, depth=1)
+
+    dispatching.record(
+        school.registrar,
+        [result(first, DeliveryStatus.PENDING)],
+        targets(school, connected.webhook.id),
+        NOW,
+    )
+
+    webhook = webhooks.get_webhook(school.registrar, school.admin, connected.webhook.id)
+    assert (webhook.status, webhook.disabled_reason) == (
+        WebhookStatus.DISABLED,
+        dispatching.GONE,
+    )
+    assert {each.status for each in school.deliveries(connected)} == {DeliveryStatus.HELD}
+    assert claim(school, TWO).claimed == []
+    with school.database.snapshot() as tx:
+        entry = audit.list_changes_of(tx, school.organization.id, connected.webhook.id)[-1]
+    assert (entry.action, entry.reason) == ("webhook.disable", dispatching.GONE)
+    assert (entry.before, entry.after) == ({"status": "active"}, {"status": "disabled"})
+
+
+def test_a_webhook_paused_meanwhile_is_not_disabled(school, connected):
+    gone = targets(school, connected.webhook.id)
+    pause(school, connected)
+
+    dispatching.record(school.registrar, [], gone, NOW)
+
+    webhook = webhooks.get_webhook(school.registrar, school.admin, connected.webhook.id)
+    assert webhook.status is WebhookStatus.PAUSED
+
+
+# --- the clock
+
+
+def test_due_times_go_by_the_databases_clock_where_it_has_one(school, connected, pending):
+    behind = NOW - timedelta(days=400)  # a dispatcher whose own clock is wrong
+
+    batch = dispatching.claim(school.registrar, {}, 100, ONE, 60.0, behind)
+
+    if school.database.is_postgres:
+        assert len(batch.claimed) == 1
+        (delivery,) = school.deliveries(connected)
+        assert abs((delivery.next_attempt_at - datetime.now(UTC)).total_seconds()) < 90
+    else:
+        assert batch.claimed == []
+
+
+def test_everything_a_batch_of_completions_owes_is_due_at_once(school, connected):
+    registrations = school.registrations(3)
+    told = school.webhook(events=("offering_completed",))
+    for registration in registrations:
+        school.ask(registration, Command.GRADE, grade="80")
+
+    claimed = [each for each in claim(school).claimed if each.webhook_id == told.webhook.id]
+
+    assert [each.registration_seq for each in claimed] == [2, 2, 2]

@@ -189,16 +189,16 @@ def _with_driver(url: str) -> URL:
 
 
 def _engine(url: URL, pool_size: int) -> sa.Engine:
+    pool: dict[str, Any] = {
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": _BUSY_SECONDS,
+        "hide_parameters": True,  # an error in the log shows no digest and no sealed secret
+    }
     if url.get_backend_name() == "postgresql":
-        return sa.create_engine(
-            url, pool_size=pool_size, max_overflow=0, pool_timeout=_BUSY_SECONDS, pool_pre_ping=True
-        )
+        return sa.create_engine(url, pool_pre_ping=True, **pool)
     engine = sa.create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=_BUSY_SECONDS,
-        connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+        url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}, **pool
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from structlog.testing import capture_logs
 
 from coursebell.domain.changes import UNSET, Unset
 from coursebell.domain.model import Actor, ActorKind, Role
@@ -34,6 +35,7 @@ from coursebell.web import paging
 from coursebell.web.app import assemble
 from coursebell.web.auth import Admin, Learner
 from coursebell.web.bodies import MAX_BYTES, parse_object
+from coursebell.web.errors import LastResort
 from coursebell.web.fields import (
     Amount,
     Anything,
@@ -337,17 +339,23 @@ def test_an_error_of_a_use_case_has_its_status_and_shape(client, name, status, b
 
 
 @pytest.mark.parametrize("name", ["sealed", "unset"])
-def test_a_fault_of_the_installation_is_not_told_to_callers(client, name, capsys):
-    answer = client("GET", f"/api/v5/lamps/{name}")
+def test_a_fault_of_the_installation_is_logged_and_not_told_to_callers(client, name):
+    with capture_logs() as logs:
+        answer = client("GET", f"/api/v5/lamps/{name}")
 
     assert answer.status_code == 503
+    assert [(line["event"], line["error"]) for line in logs] == [
+        ("request.failed", str(ERRORS[name]))
+    ]
     assert answer.json() == {"errors": ["The server is not set up correctly; its log says why."]}
 
 
 def test_an_unexpected_error_is_a_500_in_the_same_shape(client):
-    answer = client("GET", "/api/v5/lamps/bug")
+    with capture_logs() as logs:
+        answer = client("GET", "/api/v5/lamps/bug")
 
     assert answer.status_code == 500
+    assert [(line["event"], line["log_level"]) for line in logs] == [("request.failed", "error")]
     assert list(answer.json()) == ["errors"]
     assert "secret detail" not in answer.text
 
@@ -581,6 +589,15 @@ def test_a_client_that_leaves_while_it_sends_is_no_error(client):
     anyio.run(leave)
 
     assert sent == []
+
+
+def test_an_answer_that_breaks_off_is_left_to_the_server(connect):
+    async def broken(_scope, _receive, send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        connect(LastResort(broken))("GET", "/")
 
 
 def test_a_route_without_a_gate_cannot_be_made():

@@ -94,9 +94,9 @@ _PHRASES: Mapping[int, str] = {
 
 def install(app: FastAPI) -> None:
     """Make `app` answer every error in the contract's shape."""
-    app.add_exception_handler(CoursebellError, _answer_domain_error)
-    app.add_exception_handler(RequestValidationError, _answer_validation_error)
-    app.add_exception_handler(HTTPException, _answer_http_exception)
+    app.exception_handler(CoursebellError)(_answer_domain_error)
+    app.exception_handler(RequestValidationError)(_answer_validation_error)
+    app.exception_handler(HTTPException)(_answer_http_exception)
 
 
 def status_of(error: CoursebellError) -> HTTPStatus:
@@ -138,23 +138,17 @@ def response_to(error: CoursebellError) -> Response:
     return error_response(status, answer_to(error), _HEADERS.get(status))
 
 
-async def _answer_domain_error(request: Request, error: Exception) -> Response:
+async def _answer_domain_error(request: Request, error: CoursebellError) -> Response:
     if isinstance(error, ConfigurationError | SealError | UnavailableError):
         _log.error("request.failed", path=request.url.path, error=str(error))
-    if not isinstance(error, CoursebellError):
-        raise error
     return response_to(error)
 
 
-async def _answer_validation_error(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, RequestValidationError):
-        raise error
+async def _answer_validation_error(_request: Request, error: RequestValidationError) -> Response:
     return response_to(refusal_of(error.errors()))
 
 
-async def _answer_http_exception(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
+async def _answer_http_exception(request: Request, error: HTTPException) -> Response:
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers = {"allow": ", ".join(methods_at(request.app, request.scope["path"]))}

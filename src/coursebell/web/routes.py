@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, get_origin
+from typing import Any, cast, get_origin
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -78,10 +78,8 @@ def _parameters(dependant: Dependant) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _query_fields(dependant: Dependant) -> Iterator[tuple[str, FieldInfo]]:
+    """The query parameters of a route, which stand in one model."""
     for parameter in dependant.query_params:
-        model = parameter.field_info.annotation
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            yield parameter.alias, parameter.field_info
-            continue
+        model = cast("type[BaseModel]", parameter.field_info.annotation)
         for name, field in model.model_fields.items():
             yield field.alias or name, field

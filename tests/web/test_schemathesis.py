@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-EXAMPLES = int(os.environ.get("COURSEBELL_TEST_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("COURSEBELL_TEST_EXAMPLES", "5"))
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

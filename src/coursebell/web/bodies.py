@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from email.message import Message
 from typing import TypeAlias
@@ -20,7 +20,7 @@ from coursebell.web.rules import shortened
 Json: TypeAlias = "str | int | Decimal | bool | list[Json] | dict[str, Json] | None"
 
 MAX_BYTES = 1024 * 1024
-_PARSED_ASIDE = 64 * 1024  # from here on, parsing would hold up other requests
+_LONG = 64 * 1024  # from here on, work on a body would hold up other requests
 
 _find_surrogate_escape = re.compile(r"\\u[dD][89a-fA-F]").search
 
@@ -28,22 +28,22 @@ _find_surrogate_escape = re.compile(r"\\u[dD][89a-fA-F]").search
 class JsonRequest(Request):
     """A request whose body is a JSON object, its numbers exact, no larger than `limit` bytes."""
 
-    async def read(self, limit: int) -> Mapping[str, Json] | None:
-        """The body's object, or None when there is no body.
+    async def read(self, limit: int, validate: Callable[[Json], object]) -> None:
+        """Take in the body, if there is one; a long one is parsed and validated on a thread.
 
-        Raises TooLargeError, UnsupportedMediaTypeError and InvalidInputError.
+        What `validate` makes of a long body stands for its JSON from then on. Raises
+        TooLargeError, UnsupportedMediaTypeError, InvalidInputError and what `validate` raises.
         """
         self._body = await self._read_bytes(limit)
         if not self._body:
-            return None
+            return
         require_json(self.headers.get("content-type"), self.headers.get("content-encoding"))
-        found = (
-            parse_object(self._body)
-            if len(self._body) < _PARSED_ASIDE
-            else await run_in_threadpool(parse_object, self._body)
-        )
-        self._json = self.scope["coursebell.body"] = found
-        return found
+        if len(self._body) < _LONG:
+            self._json = self.scope["coursebell.body"] = parse_object(self._body)
+            return
+        found = await run_in_threadpool(parse_object, self._body)
+        self.scope["coursebell.body"] = found
+        self._json = await run_in_threadpool(validate, found)
 
     async def _read_bytes(self, limit: int) -> bytes:
         # A length that is announced is refused before a byte of it is read.

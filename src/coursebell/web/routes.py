@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any, cast, get_origin
 
+from fastapi._compat import ModelField
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -16,7 +18,8 @@ from starlette.responses import Response
 
 from coursebell.errors import InvalidInputError
 from coursebell.web.auth import Gate
-from coursebell.web.bodies import MAX_BYTES, JsonRequest
+from coursebell.web.bodies import MAX_BYTES, Json, JsonRequest
+from coursebell.web.errors import refusal_of
 from coursebell.web.rules import shortened
 
 
@@ -29,14 +32,14 @@ class ApiRoute(APIRoute):
         handle = super().get_route_handler()
         gate = gate_of(self.dependant)
         single, repeatable = _parameters(self.dependant)
-        reads_body = self.body_field is not None
+        body_field = self.body_field
 
         async def handle_in_turn(request: Request) -> Response:
             request = JsonRequest(request.scope, request.receive)
             await gate.admit(request)
             refuse_parameters(request.query_params, single, repeatable)
-            if reads_body:
-                await request.read(self.max_bytes)
+            if body_field is not None:
+                await request.read(self.max_bytes, partial(validated, body_field))
             return await handle(request)
 
         return handle_in_turn
@@ -46,6 +49,14 @@ class BulkRoute(ApiRoute):
     """A route for many items at once: its body may be larger."""
 
     max_bytes = 8 * MAX_BYTES
+
+
+def validated(field: ModelField, body: Json) -> object:
+    """The body as its model, which FastAPI then takes as it is. Raises InvalidInputError."""
+    value, problems = field.validate(body, loc=("body",))
+    if problems:
+        raise refusal_of(problems)
+    return value
 
 
 def gate_of(dependant: Dependant) -> Gate:

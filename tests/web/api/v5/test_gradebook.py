@@ -68,6 +68,17 @@ def test_a_bad_field_of_one_refuses_all(school):
     assert school.admin.get(f"/registrations/{good}")["status"] == "active"
 
 
+def test_in_a_long_body_too_a_bad_field_of_one_refuses_all(school):
+    good = {"registrationId": school.registration(), "grade": 90, "comment": "x" * 10_000}
+
+    answer = complete(school, *[good] * 9, {"registrationId": 5, "comment": "y"})
+
+    assert answer.status_code == 400
+    broken = {"completions[9].registrationId": "Must be a string."}
+    assert answer.json() == {"fieldErrors": broken}
+    assert school.admin.get(f"/registrations/{good['registrationId']}")["status"] == "active"
+
+
 def test_ten_thousand_are_taken_and_no_more(school):
     nobody = {"registrationId": "0" * 32, "grade": 90}
 

@@ -140,9 +140,12 @@ class Dispatcher:
     def _renew_senders(self) -> None:
         self._renewed_at = -math.inf  # until it is done
         self._lanes.sweep(time.monotonic())
-        wanted = {lane.webhook_id for lane in self._lanes} | self._senders.sealed
+        sealed = self._senders.sealed
+        wanted = {lane.webhook_id for lane in self._lanes} | sealed
         self._senders.renew(dispatching.read_targets(self._registrar, wanted))
         self._renewed_at = time.monotonic()
+        if sealed - self._senders.sealed:
+            self._look_at = 0.0  # what nobody could open may be claimed now
 
     def _start(self) -> None:
         """Start what may start, a delivery of each lane in turn."""

@@ -175,7 +175,7 @@ class Database:
 def _with_driver(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except sa.exc.ArgumentError as exc:
+    except (sa.exc.ArgumentError, ValueError) as exc:  # a port that is no number, among others
         raise ConfigurationError("COURSEBELL_DATABASE_URL is not a database URL.") from exc
     match parsed.get_backend_name():
         case "sqlite" if parsed.database not in (None, "", ":memory:"):
@@ -243,8 +243,12 @@ def _translated() -> Iterator[None]:
         if getattr(exc.orig, "sqlstate", None) in _RACE_STATES:
             raise RaceError from exc
         raise UnavailableError(_plain(exc)) from exc
+    except sa.exc.DatabaseError as exc:
+        if type(exc) is not sa.exc.DatabaseError:
+            raise  # a statement of ours is wrong
+        raise UnavailableError(_plain(exc)) from exc  # the file is no database, or is damaged
 
 
-def _plain(exc: sa.exc.OperationalError) -> str:
+def _plain(exc: sa.exc.DatabaseError) -> str:
     """The driver's own first line, which names the file or host but no secret."""
     return f"The database cannot be used: {str(exc.orig).strip().splitlines()[0]}"

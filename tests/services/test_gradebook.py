@@ -5,8 +5,10 @@ from decimal import Decimal
 from itertools import product
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from coursebell.domain.completion import Command, Effect
+from coursebell.domain.completion import Command, Effect, Transition
 from coursebell.domain.lists import Page, RegistrationFilters
 from coursebell.domain.model import ActorKind, MoveOn, Role, Source, Status
 from coursebell.errors import (
@@ -669,3 +671,56 @@ def test_a_learner_lists_his_own_and_an_instructor_all(school):
     assert count(learner, user_id=two.user_id) == 0
     assert count(school.instructor()) == 3
     assert count(open_school(school.database).admin) == 0
+
+
+# --- one batch, or one by one: it makes no difference
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.sampled_from(sorted(set(Command) - {Command.HALT})),
+        st.sampled_from(["40", "80"]),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_a_batch_does_what_its_requests_would_do_one_by_one(database, steps):
+    together, apart = (three_registrations(open_school(database)) for _ in range(2))
+
+    school, registrations = together
+    at_once = apply(school, *(request(school, registrations, step) for step in steps))
+    story = outcome(school, registrations, at_once)
+    school, registrations = apart
+    in_turn = [apply(school, request(school, registrations, step))[0] for step in steps]
+
+    assert story == outcome(school, registrations, in_turn)
+
+
+def three_registrations(school: School):
+    """Two attempts of one user, the first of which ended, and one of another."""
+    first, second = two_attempts(school)
+    return school, [first, second, school.registration()]
+
+
+def request(school: School, registrations, step):
+    index, command, grade = step
+    graded = command in (Command.COMPLETE, Command.COMPLETE_ONCE, Command.GRADE)
+    return school.request(registrations[index], command, grade=grade if graded else None)
+
+
+def outcome(school: School, registrations, results):
+    """What each request came to, how each registration stands, and what each told."""
+    stands = [school.stored(each) for each in registrations]
+    assert sum(each.status is Status.ACTIVE for each in stands[:2]) <= 1
+    for registration in stands:
+        events = school.events(registration=registration)
+        assert [each.registration_seq for each in events] == list(range(1, len(events) + 1))
+    return (
+        [each.effect if isinstance(each, Transition) else type(each) for each in results],
+        [(each.status, each.grade, each.attempt, each.event_count) for each in stands],
+        [names(school, each) for each in registrations],
+    )

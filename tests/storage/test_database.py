@@ -261,3 +261,12 @@ def test_later_is_that_many_seconds_after_the_clock(database, seconds):
         clock, later = tx.execute(sa.select(*parts)).one()
 
     assert later - clock == timedelta(seconds=seconds)
+
+
+def test_a_wrong_statement_is_our_mistake_and_not_translated(postgres_url):
+    database = Database(postgres_url)
+
+    with pytest.raises(sa.exc.ProgrammingError), database.snapshot() as tx:
+        tx.execute(sa.text("SELECT nothing_of_the_kind"))
+
+    database.close()

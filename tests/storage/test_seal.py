@@ -1,5 +1,6 @@
 """Encryption at rest, and where its key comes from."""
 
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
@@ -93,3 +94,13 @@ def test_postgresql_without_a_key_is_refused_and_says_how_to_make_one():
         _ = database.seal
 
     database.close()
+
+
+def test_who_makes_the_key_file_second_takes_the_first_ones_key(tmp_path, monkeypatch):
+    path = tmp_path / "coursebell.db.key"
+    theirs = "k" * 43
+
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: path.write_text(theirs))
+
+    assert read_or_make_key_file(path) == theirs
+    assert list(tmp_path.iterdir()) == [path]

@@ -116,6 +116,7 @@ def test_nothing_is_sent_for_bytes_that_are_gone():
 @pytest.mark.parametrize(
     ("sealed", "error"),
     [(b"nonsense", SealError), (SEAL.seal(b"whsec_short"), SecretError)],
+    ids=["sealed with another key", "malformed"],
 )
 def test_a_secret_that_cannot_be_used_makes_no_sender(sealed, error):
     with pytest.raises(error):

@@ -230,6 +230,20 @@ def test_the_policy_that_decided_is_stored_with_the_result():
     assert after(a_registration(), Command.GRADE, grade="50", policy=policy).policy == policy
 
 
+@pytest.mark.parametrize("grade", ["-0.0001", "100.0001", "NaN", "sNaN", "Infinity"])
+@pytest.mark.parametrize("status", Status)
+def test_a_grade_outside_its_range_is_refused_by_its_name(status, grade):
+    for command in (Command.COMPLETE, Command.COMPLETE_ONCE, Command.GRADE):
+        with pytest.raises(InvalidInputError) as refused:
+            ask(a_registration(status), command, grade=grade)
+        assert list(refused.value.field_errors) == ["grade"]
+
+
+@pytest.mark.parametrize("grade", ["0", "-0", "100.0000"])
+def test_a_grade_at_the_end_of_its_range_is_taken(grade):
+    assert after(a_registration(), Command.GRADE, grade=grade).grade == Decimal(grade)
+
+
 # --- grading again
 
 STRICTER = a_policy(passing_grade=Decimal("95"))

@@ -17,6 +17,8 @@ from coursebell.domain.instants import format_instant
 from coursebell.domain.model import Actor, MoveOn, Offering, Policy, Registration, Source, Status
 from coursebell.errors import ConflictError, InvalidInputError
 
+MAX_GRADE = 100
+
 
 class Command(StrEnum):
     """What can be asked of a registration."""
@@ -151,6 +153,7 @@ def decide(
     Raises `ConflictError` where the state does not allow it, `InvalidInputError` where the input
     does not. A `Transition` with `Effect.NOTHING` means: already so.
     """
+    _check_grade(request)
     effect = _effect_of(request, registration, offering, now)
     match effect:
         case Effect.TOUCH:
@@ -166,6 +169,12 @@ def decide(
         case _:
             after = registration
     return Transition(before=registration, after=after, effect=effect)
+
+
+def _check_grade(request: Request) -> None:
+    grade = request.grade
+    if grade is not None and not (grade.is_finite() and 0 <= grade <= MAX_GRADE):
+        raise InvalidInputError(field_errors={"grade": f"Must be from 0 to {MAX_GRADE}."})
 
 
 def _effect_of(

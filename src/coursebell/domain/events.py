@@ -56,7 +56,8 @@ def number(value: Decimal) -> float:
 
     Its `repr` has at least one fraction digit, and below 10^15 no exponent.
     """
-    return float(value.quantize(_FOUR_DECIMALS, rounding=ROUND_DOWN))
+    rounded = value.quantize(_FOUR_DECIMALS, rounding=ROUND_DOWN)
+    return float(rounded) + 0.0  # which makes -0.0 a plain 0.0
 
 
 _FOUR_DECIMALS = Decimal("0.0001")

@@ -4,14 +4,21 @@ Due times go by the database's clock on PostgreSQL and by `now` on SQLite, so wh
 come is put into the past, and what must not into the future.
 """
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from coursebell.domain.completion import Command
-from coursebell.domain.model import Attempt, DeliveryStatus, WebhookStatus
+from coursebell.domain.events import EventName
+from coursebell.domain.model import Attempt, DeliveryStatus, WebhookStatus, new_id
+from coursebell.domain.samples import sample_event
 from coursebell.services import deliveries, dispatching, webhooks
+from coursebell.services.publishing import publish
 from coursebell.storage import audit
+from coursebell.storage import webhooks as stored_webhooks
 from coursebell.storage.deliveries import Recorded
 from coursebell.storage.webhooks import list_targets
 from factories import NOW
@@ -137,6 +144,65 @@ def test_a_webhook_with_much_pending_leaves_room_for_the_others(school, monkeypa
     assert counts.count(busy.webhook.id) == 2
     assert counts.count(quiet.webhook.id) == 1
     assert batch.full == {busy.webhook.id}
+
+
+def claim_at_once(school, *, in_hand=None, besides=()):
+    """With the dispatcher's depth."""
+    return dispatching.claim(school.registrar, in_hand or {}, 32, ONE, 60.0, NOW, besides=besides)
+
+
+def happen(school, number=1):
+    """That many events, each told to every webhook."""
+    new = [sample_event(EventName.USER_CREATED, new_id(), NOW) for _ in range(number)]
+    with school.database.transaction() as tx:
+        publish(tx, school.registrar, school.organization.id, new, NOW)
+
+
+def test_a_claim_is_shared_by_all_that_have_room(school):
+    ids = [school.webhook().webhook.id for _ in range(25)]
+    happen(school, 25)
+
+    batch = claim_at_once(school, in_hand={ids[0]: 32})
+
+    share = dispatching.CLAIM // 24
+    assert Counter(each.webhook_id for each in batch.claimed) == dict.fromkeys(ids[1:], share)
+    assert batch.full == set(ids)
+
+
+def test_of_very_many_webhooks_a_claim_serves_some_and_says_that_there_are_more(school):
+    ids = many_webhooks(school, dispatching.CLAIM + 20)
+    happen(school)
+
+    first = claim_at_once(school)
+    second = claim_at_once(school)
+
+    assert len(first.claimed) == dispatching.CLAIM
+    assert first.full == set(ids)
+    assert len(second.claimed) == 20
+    assert {each.webhook_id for each in [*first.claimed, *second.claimed]} == set(ids)
+
+
+def many_webhooks(school, number):
+    model = school.webhook().webhook
+    with school.database.transaction() as tx:
+        stored_webhooks.mark_webhook_deleted(tx, school.organization.id, model.id, NOW)
+        sealed = tx.execute(sa.select(stored_webhooks.webhooks)).mappings().one()
+        same = {name: value for name, value in sealed.items() if name not in ("key", "id")}
+        rows = [{**same, "id": new_id(), "deleted_at": None} for _ in range(number)]
+        tx.execute(sa.insert(stored_webhooks.webhooks), rows)
+    return [row["id"] for row in rows]
+
+
+def test_nothing_is_claimed_for_those_to_be_left_alone(school):
+    left, other = (school.webhook().webhook.id for _ in range(2))
+    happen(school)
+
+    batch = claim_at_once(school, besides=[left])
+
+    assert [each.webhook_id for each in batch.claimed] == [other]
+    assert batch.full == frozenset()
+    assert batch.seconds_until_due > 0
+    assert claim_at_once(school, besides=[left, other]).seconds_until_due is None
 
 
 def test_paused_webhooks_are_not_claimed_for(school, connected, pending):
@@ -412,6 +478,32 @@ def test_a_webhook_paused_meanwhile_is_not_disabled(school, connected):
 
     webhook = webhooks.get_webhook(school.registrar, school.admin, connected.webhook.id)
     assert webhook.status is WebhookStatus.PAUSED
+
+
+def test_a_receiver_that_is_gone_is_an_error_in_the_log_once(school, connected):
+    gone = targets(school, connected.webhook.id)
+
+    with capture_logs() as logs:
+        dispatching.record(school.registrar, [], gone, NOW)
+        dispatching.record(school.registrar, [], gone, NOW)
+
+    (line,) = logs
+    assert (line["event"], line["log_level"]) == ("webhook.disabled", "error")
+    assert line["webhook_id"] == connected.webhook.id
+
+
+def test_a_webhook_that_points_elsewhere_by_now_is_not_gone(school):
+    webhook = school.webhook()
+    gone = targets(school, webhook.webhook.id)
+    changes = webhooks.WebhookChanges(url="http://127.0.0.1:10/")
+    webhooks.change_webhook(school.registrar, school.admin, webhook.webhook.id, changes, NOW)
+
+    with capture_logs() as logs:
+        dispatching.record(school.registrar, [], gone, NOW)
+
+    shown = webhooks.get_webhook(school.registrar, school.admin, webhook.webhook.id)
+    assert shown.status is WebhookStatus.ACTIVE
+    assert logs == []
 
 
 # --- the clock

@@ -1,16 +1,33 @@
 """Strays and retention."""
 
+import subprocess
+import sys
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
-from coursebell.domain.model import Attempt, DeliveryStatus, WebhookStatus
+from coursebell.domain.events import EventName
+from coursebell.domain.model import Attempt, DeliveryStatus, WebhookStatus, new_id
+from coursebell.domain.samples import sample_event
 from coursebell.services import deliveries, dispatching, upkeep, webhooks
+from coursebell.services.dispatching import LEASE_SECONDS
+from coursebell.services.publishing import publish
 from coursebell.storage import outbox
 from coursebell.storage import webhooks as stored_webhooks
 from coursebell.storage.database import Database, RaceError
-from coursebell.storage.deliveries import Recorded, find_resendable, forget_history
+from coursebell.storage.deliveries import (
+    Recorded,
+    find_resendable,
+    forget_history,
+    list_lease_holders,
+)
 from coursebell.storage.tables import attempts, events
 from coursebell.storage.tables import deliveries as delivery_rows
+from coursebell.storage.waking import hang_bell
 from factories import DAY, NOW, open_school
 
 EVENT = ("offering_registered",)
@@ -233,3 +250,101 @@ def forget_without_patience(school):
     with school.database.transaction() as tx:
         tx.execute(sa.text("SET LOCAL lock_timeout = '50ms'"))
         forget_history(tx, NOW + DAY, 0, 500)
+
+
+# --- the leases of killed dispatchers
+
+
+def happen(school):
+    now = datetime.now(UTC)
+    with school.database.transaction() as tx:
+        event = sample_event(EventName.USER_CREATED, new_id(), now)
+        publish(tx, school.registrar, school.organization.id, [event], now)
+
+
+def claim_under(school, lease):
+    now = datetime.now(UTC)
+    return dispatching.claim(school.registrar, {}, 32, lease, LEASE_SECONDS, now)
+
+
+CLAIM_AND_WAIT = """
+import sys, time
+from datetime import UTC, datetime
+from coursebell.services import dispatching
+from coursebell.services.registrar import Registrar
+from coursebell.storage.database import Database
+from coursebell.storage.waking import hang_bell
+database = Database(sys.argv[1], secret_keys=["x"])
+bell = hang_bell(database)
+lease = bell.run_id + "0" * 16
+batch = dispatching.claim(Registrar(database=database), {}, 32, lease, 75.0, datetime.now(UTC))
+print(len(batch.claimed), flush=True)
+time.sleep(600)
+"""
+
+
+def missed(school):
+    """The run that is suspected; the server notices a closed connection in its own time."""
+    deadline = time.monotonic() + 30
+    while not (suspects := recover(school, frozenset())):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+    return suspects
+
+
+def recover(school, suspects):
+    return upkeep.recover_lost_leases(school.registrar, suspects, datetime.now(UTC))
+
+
+def test_what_a_killed_dispatcher_had_claimed_is_due_again_when_it_is_missed_twice(
+    postgres_url, secret_key
+):
+    with closing(Database(postgres_url, secret_keys=[secret_key])) as database:
+        school = open_school(database, now=datetime.now(UTC))
+        school.webhook()
+        happen(school)
+        argv = [sys.executable, "-c", CLAIM_AND_WAIT, postgres_url]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "1\n"
+            assert recover(school, frozenset()) == frozenset()
+            process.kill()
+        with database.snapshot() as tx:
+            (dead,) = list_lease_holders(tx, LEASE_SECONDS, datetime.now(UTC))
+
+        with capture_logs() as logs, closing(hang_bell(database)) as bell:
+            suspects = missed(school)
+            assert claim_under(school, "a" * 32).claimed == []
+            assert recover(school, suspects) == frozenset()
+            assert bell.descriptors()
+
+        assert suspects == {dead}
+        assert len(claim_under(school, "a" * 32).claimed) == 1
+        (line,) = logs
+        assert (line["event"], line["deliveries"]) == ("dispatcher.lost", 1)
+
+
+def test_what_a_dispatcher_has_that_came_back_is_left_to_it(postgres_url, secret_key):
+    with closing(Database(postgres_url, secret_keys=[secret_key])) as database:
+        school = open_school(database, now=datetime.now(UTC))
+        school.webhook()
+        happen(school)
+        with closing(hang_bell(database)) as bell:
+            claim_under(school, f"{bell.run_id}{0:016x}")
+            bell.close()
+            suspects = missed(school)
+            assert suspects == {bell.run_id}
+
+            bell.silence()
+
+            assert recover(school, suspects) == frozenset()
+            assert claim_under(school, "a" * 32).claimed == []
+
+
+def test_on_sqlite_no_lease_is_ever_believed_lost(sqlite_url, secret_key):
+    with closing(Database(sqlite_url, secret_keys=[secret_key])) as database:
+        school = open_school(database, now=datetime.now(UTC))
+        school.webhook()
+        happen(school)
+        claim_under(school, "a" * 32)
+
+        assert recover(school, frozenset()) == frozenset()

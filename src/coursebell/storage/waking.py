@@ -128,9 +128,13 @@ class DatagramBell:
     def __init__(self, database: Path, path: Path) -> None:
         self.run_id = _new_run_id()
         self._path = path
-        self._socket = _bound(path)
         self._connection = sqlite3.connect(database, check_same_thread=False)
-        self._version = self._data_version()
+        try:
+            self._version = self._data_version()
+        except UnavailableError:
+            self._connection.close()
+            raise
+        self._socket = _bound(path)
 
     def descriptors(self) -> tuple[int, ...]:
         return () if self._socket is None else (self._socket.fileno(),)

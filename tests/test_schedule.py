@@ -1,0 +1,199 @@
+"""What happens by the clock, on both databases."""
+
+import time
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from structlog.testing import capture_logs
+
+from coursebell.domain.model import DeliveryStatus, Status
+from coursebell.schedule import Schedule
+from coursebell.services import deliveries, webhooks
+from coursebell.storage.database import Database
+from coursebell.storage.tables import attempts as attempts_table
+from coursebell.storage.tables import deliveries as deliveries_table
+from coursebell.storage.tables import events as events_table
+from factories import DAY, HOUR, NOW, School, open_school
+
+
+@pytest.fixture
+def school(database: Database) -> School:
+    return open_school(database)
+
+
+def write(school, statement, rows=None):
+    with school.database.transaction() as tx:
+        tx.execute(statement, rows)
+
+
+def read(school, query):
+    with school.database.snapshot() as tx:
+        return list(tx.execute(query).scalars())
+
+
+def statuses(school, webhook):
+    return [each.status.value for each in school.deliveries(webhook)]
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def test_what_is_active_at_an_offerings_end_is_halted_then_and_not_before(school):
+    webhook = school.webhook(events=("offering_completed",))
+    ending = school.offering(end_at=NOW + HOUR)
+    lasting = school.offering(end_at=NOW + DAY)
+    one, two, other = (school.registration(offering=each) for each in [ending, ending, lasting])
+    schedule = Schedule(school.registrar, None)
+
+    schedule.tick(NOW + HOUR - timedelta(seconds=1))
+    assert school.stored(one).status is Status.ACTIVE
+
+    with capture_logs() as logs:
+        schedule.tick(NOW + HOUR)
+        schedule.tick(NOW + HOUR)
+
+    assert [school.stored(each).status for each in (one, two)] == [Status.FAILED] * 2
+    assert school.stored(other).status is Status.ACTIVE
+    assert statuses(school, webhook) == ["pending"] * 2
+    (line,) = [each for each in logs if each["event"] == "schedule.halted"]
+    assert line["registrations"] == 2
+
+
+def test_strays_get_the_state_of_their_webhook(school):
+    active, paused, deleted = (school.webhook() for _ in range(3))
+    webhooks.pause_webhook(school.registrar, school.admin, paused.webhook.id, NOW)
+    school.user()
+    webhooks.delete_webhook(school.registrar, school.admin, deleted.webhook.id, NOW)
+    stray(school, active, DeliveryStatus.HELD)
+    stray(school, paused, DeliveryStatus.PENDING)
+    stray(school, deleted, DeliveryStatus.PENDING)
+    assert statuses(school, active) == ["held"]
+
+    Schedule(school.registrar, None).tick(NOW)
+
+    assert statuses(school, active) == ["pending"]
+    assert statuses(school, paused) == ["held"]
+    of_deleted = deliveries_table.c.webhook_id == deleted.webhook.id
+    assert read(school, sa.select(deliveries_table.c.status).where(of_deleted)) == ["cancelled"]
+
+
+def stray(school, webhook, status):
+    of_webhook = deliveries_table.c.webhook_id == webhook.webhook.id
+    write(school, sa.update(deliveries_table).where(of_webhook).values(status=status))
+
+
+def test_strays_are_looked_for_every_five_seconds(school):
+    webhook = school.webhook()
+    schedule = Schedule(school.registrar, None)
+    schedule.tick(NOW)
+    school.user()
+    stray(school, webhook, DeliveryStatus.HELD)
+
+    schedule.tick(NOW + timedelta(seconds=4))
+    assert statuses(school, webhook) == ["held"]
+
+    schedule.tick(NOW + timedelta(seconds=5))
+    assert statuses(school, webhook) == ["pending"]
+
+
+def test_retention_drops_only_old_history_with_nothing_open(school):
+    webhook = school.webhook(events=("user_created",))
+    old_settled, old_open, old_held = (school.user() for _ in range(3))
+    young = school.user(now=NOW + 5 * DAY)
+    settle(school, old_settled, "delivered")
+    settle(school, old_held, "held")
+    settle(school, young, "failed")
+    assert len(read(school, sa.select(attempts_table.c.key))) == 3
+
+    Schedule(school.registrar, 3 * DAY).tick(NOW + 6 * DAY)
+
+    kept = {each.user_id for each in school.events() if each.body is not None}
+    assert kept == {old_open.id, old_held.id, young.id}
+    assert len(read(school, sa.select(attempts_table.c.key))) == 2
+    assert len(school.deliveries(webhook)) == 4
+    settled = next(each for each in school.deliveries(webhook) if each.status == "delivered")
+    found = deliveries.get_delivery(school.registrar, school.admin, settled.id)
+    assert found.attempts == []
+
+
+def settle(school, user, status):
+    """Its delivery has been attempted, and stands so."""
+    event = sa.select(events_table.c.key).where(events_table.c.user_id == user.id)
+    of_event = deliveries_table.c.event_key.in_(event)
+    (key,) = read(school, sa.select(deliveries_table.c.key).where(of_event))
+    write(school, sa.update(deliveries_table).where(of_event).values(status=status))
+    attempt = {
+        "delivery_key": key,
+        "number": 1,
+        "started_at": NOW,
+        "duration_ms": 1,
+        "outcome": "http_500",
+        "truncated": False,
+    }
+    write(school, sa.insert(attempts_table), [attempt])
+
+
+def test_without_retention_everything_is_kept_and_with_it_once_an_hour(school):
+    school.user()
+
+    Schedule(school.registrar, None).tick(NOW + 1000 * DAY)
+    assert all(each.body for each in school.events())
+
+    schedule = Schedule(school.registrar, 3 * DAY)
+    schedule.tick(NOW + DAY)
+    schedule.tick(NOW + DAY + HOUR - timedelta(seconds=1))
+    assert all(each.body for each in school.events())
+
+    schedule.tick(NOW + 4 * DAY)
+    assert not any(each.body for each in school.events())
+
+
+def test_a_task_that_fails_is_logged_and_keeps_no_other_from_its_work(school):
+    webhook = school.webhook()
+    school.user()
+    stray(school, webhook, DeliveryStatus.HELD)
+    rename(school, "offerings", "away")
+
+    with capture_logs() as logs:
+        Schedule(school.registrar, None).tick(NOW)
+    rename(school, "away", "offerings")
+
+    assert statuses(school, webhook) == ["pending"]
+    (line,) = logs
+    assert (line["event"], line["log_level"], line["task"]) == ("schedule.failed", "error", "_halt")
+
+
+def rename(school, name, new):
+    write(school, sa.text(f"ALTER TABLE {name} RENAME TO {new}"))
+
+
+def test_the_thread_lives_on_after_an_error_and_stops_when_told(school):
+    ending = school.offering(end_at=NOW + HOUR)  # long past by the real clock
+    registration = school.registration(offering=ending)
+    rename(school, "offerings", "away")
+    schedule = Schedule(school.registrar, None)
+
+    with capture_logs() as logs:
+        schedule.start()
+        wait_until(lambda: [each for each in logs if each["event"] == "schedule.failed"])
+        rename(school, "away", "offerings")
+        wait_until(lambda: school.stored(registration).status is Status.FAILED)
+        schedule.stop()
+
+    assert not schedule._thread.is_alive()
+
+
+def test_retention_stops_between_two_steps(school):
+    for number in range(2):
+        school.user(now=NOW + number * timedelta(seconds=1))
+    schedule = Schedule(school.registrar, timedelta(0))
+    schedule._stop.set()
+
+    schedule.tick(NOW + DAY)
+
+    assert not any(each.body for each in school.events())  # the first step had them all

@@ -10,10 +10,19 @@ from coursebell.domain.completion import Command, Effect, Transition
 from coursebell.domain.lists import Page, RegistrationFilters, UserFilters
 from coursebell.domain.model import Role, Source, Status
 from coursebell.errors import ConflictError, CoursebellError, InvalidInputError, NotFoundError
-from coursebell.services import dispatching, gradebook, offerings, people, upkeep, webhooks
-from coursebell.services.people import UserChanges
+from coursebell.services import (
+    dispatching,
+    gradebook,
+    offerings,
+    organizations,
+    people,
+    upkeep,
+    webhooks,
+)
+from coursebell.services.organizations import NewOrganization
+from coursebell.services.people import NewUser, UserChanges
 from coursebell.storage.database import RaceError
-from factories import HOUR, NOW
+from factories import HOUR, NOW, a_registrar
 
 CALLERS = 16
 
@@ -125,6 +134,19 @@ def test_batches_that_overlap_in_opposite_orders_do_not_stop_each_other(school):
     results = [each for batch in batches for each in batch]
     assert effects(results) == {Effect.END: 10, Effect.NOTHING: 70}
     assert len(school.events(event="offering_completed")) == 10
+
+
+def test_of_many_first_organizations_there_is_one(database):
+    registrar = a_registrar(database)
+
+    def found():
+        admin = NewUser(first_name="A", last_name="B", email="a@school.example")
+        return organizations.found(registrar, NewOrganization(name="X"), admin, NOW)
+
+    results = at_once([found] * 8)
+
+    assert len([each for each in results if isinstance(each, ConflictError)]) == 7
+    assert len(organizations.list_organizations(registrar)) == 1
 
 
 def test_registering_a_user_many_times_at_once_gives_one_registration(school):

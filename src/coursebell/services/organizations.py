@@ -63,6 +63,7 @@ def _found(
     password_hash: str | None,
     now: datetime,
 ) -> Founded:
+    people.lock_organizations(tx)
     if people.list_organizations(tx):
         raise ConflictError("This database already has an organization; nothing was changed.")
     organization = Organization(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy import Row, Select, and_, func, insert, or_, select, text, update
 
 from coursebell.domain.lists import Page, Slice, UserFilters
 from coursebell.domain.model import Organization, Role, SignIn, User
@@ -55,6 +55,12 @@ def insert_organization(tx: Transaction, organization: Organization) -> None:
             created_at=organization.created_at,
         )
     )
+
+
+def lock_organizations(tx: Transaction) -> None:
+    """Nobody else makes an organization before this transaction ends."""
+    if tx.is_postgres:  # SQLite has one writer at a time
+        tx.execute(text("LOCK TABLE organizations IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def get_organization(tx: Transaction, organization_id: str) -> Organization:

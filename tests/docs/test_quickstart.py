@@ -9,6 +9,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from docs.pages import PAGES, blocks, masked
 from needs import require
 
@@ -33,6 +35,7 @@ def test_every_block_is_a_step_or_the_output_of_one():
     assert languages.count("text") == sum(1 for _, shown in steps() if shown)
 
 
+@pytest.mark.timeout(300)  # a dozen processes, on a machine that may be busy
 def test_the_commands_do_what_the_page_shows(tmp_path):
     require("bash and curl on PATH", shutil.which("bash") and shutil.which("curl"))
     script = f"\necho '{BREAK}'\n".join(["set -eu", *(commands for commands, _ in steps())])
@@ -74,7 +77,7 @@ def run(script: str, directory: Path) -> tuple[str, str, int]:
         start_new_session=True,
     ) as shell:
         try:
-            told, said = shell.communicate(timeout=90)
+            told, said = shell.communicate(timeout=240)
         finally:
             end_group(shell.pid)
     return told, said, shell.returncode

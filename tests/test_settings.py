@@ -89,6 +89,8 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch):
         ("PUBLIC_URL", "learn.example", "must be a URL that starts with http:// or https://"),
         ("PUBLIC_URL", "https://learn.example/", "must have no trailing slash"),
         ("PUBLIC_URL", "https://bell@learn.example", "must have no trailing slash"),
+        ("PUBLIC_URL", "https://l\u00e9arn.example", "must be ASCII without white space"),
+        ("PUBLIC_URL", "https://learn.example/a b", "must be ASCII without white space"),
         ("PUBLIC_URL", "https://[learn", "Invalid IPv6 URL"),
         ("LOG_FORMAT", "xml", "Input should be 'console' or 'json'"),
         ("LOG_LEVEL", "loud", "Input should be 'debug', 'info', 'warning' or 'error'"),

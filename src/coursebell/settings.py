@@ -140,6 +140,8 @@ class Settings(BaseSettings):
         parts = _parts(url, schemes=("http", "https"))
         if url.endswith("/") or parts.query or parts.fragment or parts.username is not None:
             raise ValueError("must have no trailing slash, query, fragment or user name")
+        if not (url.isascii() and url.isprintable()) or " " in url:
+            raise ValueError("must be ASCII without white space: it is sent in a header")
         return url
 
     @field_validator("proxy")

@@ -14,6 +14,7 @@ from coursebell.web import docs, errors, health, openapi
 from coursebell.web.api import v5
 from coursebell.web.auth import Authenticate
 from coursebell.web.bases import Bases
+from coursebell.web.batches import Together
 from coursebell.web.health import Measured
 
 
@@ -43,6 +44,7 @@ def assemble(
     )
     app.state.registrar = registrar
     app.state.authenticate = authenticate
+    app.state.together = Together(registrar)
     app.add_middleware(Bases)
     app.add_middleware(errors.LastResort)
     errors.install(app)

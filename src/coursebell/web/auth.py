@@ -16,6 +16,7 @@ from coursebell.domain.model import Actor, Role
 from coursebell.errors import UnauthenticatedError
 from coursebell.services import organizations
 from coursebell.services.registrar import Registrar
+from coursebell.web.batches import Together
 from coursebell.web.fields import instant_of
 
 P = ParamSpec("P")
@@ -34,6 +35,7 @@ class Caller:
     actor: Actor
     now: datetime
     registrar: Registrar
+    together: Together
 
     async def run(
         self,
@@ -49,7 +51,13 @@ class Caller:
         use_case: Callable[[Registrar, str, Sequence[Item], datetime], list[T]],
         items: Sequence[Item],
     ) -> list[T]:
-        """Run a use case that takes items of one organization, each with its actor."""
+        """Run a use case that takes items of one organization, each with its actor.
+
+        A single item joins those of other requests that come at the same time.
+        """
+        if len(items) == 1:
+            organization_id = self.actor.organization_id
+            return [await self.together.submit(use_case, organization_id, items[0], self.now)]
         return await run_in_threadpool(
             use_case, self.registrar, self.actor.organization_id, items, self.now
         )
@@ -78,7 +86,9 @@ class Gate:
         authenticate: Authenticate = request.app.state.authenticate
         actor = await run_in_threadpool(authenticate, registrar, bearer_token(request), now)
         actor.require(self.role)
-        request.scope["coursebell.caller"] = Caller(actor=actor, now=now, registrar=registrar)
+        request.scope["coursebell.caller"] = Caller(
+            actor=actor, now=now, registrar=registrar, together=request.app.state.together
+        )
 
     async def __call__(self, request: Request) -> Caller:
         caller: Caller = request.scope["coursebell.caller"]

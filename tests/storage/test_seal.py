@@ -104,3 +104,10 @@ def test_who_makes_the_key_file_second_takes_the_first_ones_key(tmp_path, monkey
 
     assert read_or_make_key_file(path) == theirs
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_key_file_that_cannot_be_made_is_named(tmp_path):
+    path = tmp_path / "missing" / "coursebell.db.key"
+
+    with pytest.raises(ConfigurationError, match=r"coursebell\.db\.key cannot be used"):
+        read_or_make_key_file(path)

@@ -3,7 +3,7 @@
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from threading import Event
+from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
@@ -126,30 +126,23 @@ def test_a_deadlock_is_a_race(postgres_url):
     with database.transaction() as tx:
         one, two = insert(tx).id, insert(tx).id
 
-    def lock(tx, organization_id):
-        query = sa.select(organizations).where(organizations.c.id == organization_id)
-        tx.execute(query.with_for_update())
+    both_hold_one = Barrier(2)
 
-    with database.transaction() as first:
-        lock(first, one)
-        with ThreadPoolExecutor(1) as thread:
+    def lock_in_turn(first, second):
+        with database.transaction() as tx:
+            tx.execute(sa.text("SET LOCAL deadlock_timeout = '50ms'"))
+            for number, organization_id in enumerate((first, second)):
+                query = sa.select(organizations).where(organizations.c.id == organization_id)
+                tx.execute(query.with_for_update())
+                if number == 0:
+                    both_hold_one.wait(10)
 
-            def other():
-                with database.transaction() as second:
-                    second.execute(sa.text("SET LOCAL deadlock_timeout = '10ms'"))
-                    lock(second, two)
-                    held.set()
-                    lock(second, one)
-
-            held = Event()
-            waiting = thread.submit(other)
-            held.wait(5)
-            first.execute(sa.text("SET LOCAL deadlock_timeout = '10s'"))
-            lock(first, two)
-            lost = waiting.exception(timeout=10)
+    with ThreadPoolExecutor(2) as threads:
+        tasks = [threads.submit(lock_in_turn, one, two), threads.submit(lock_in_turn, two, one)]
+        outcomes = [type(task.exception(timeout=30)) for task in tasks]
 
     database.close()
-    assert isinstance(lost, RaceError)
+    assert sorted(outcomes, key=str) == [type(None), RaceError]
 
 
 def test_a_locked_sqlite_file_is_unavailable(sqlite_url, monkeypatch):

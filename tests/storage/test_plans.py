@@ -131,7 +131,8 @@ def test_halting_reads_only_what_is_active(school, ended):
     assert due == [(school.organization.id, offering.id)]
     assert found == waiting
     for plan in plans:
-        assert "registrations_to_halt" in plan
+        # either is small: both hold active registrations only
+        assert_matches(plan, "registrations_(to_halt|one_active)")
         assert "Seq Scan on registrations" not in plan
 
 

@@ -157,7 +157,7 @@ class Crowd:
 
     def __exit__(self, *failed: object) -> None:
         if any(failed):
-            self._wishes = iter(())
+            self.leave()
         for thread in self._threads:
             thread.join()
         self.seconds = time.monotonic() - self._began
@@ -166,6 +166,11 @@ class Crowd:
     def wait_for(self, answered: int) -> None:
         """Until so many wishes are granted."""
         wait_until(lambda: self.answered >= answered or self._refused, f"{answered} are answered")
+
+    def leave(self) -> None:
+        """Nobody asks for anything new."""
+        with self._lock:
+            self._wishes = iter(())
 
     def _work(self) -> None:
         with self._server.client(self._token) as own:

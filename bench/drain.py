@@ -1,0 +1,128 @@
+"""`drain-sqlite`, `drain-postgres`: a backlog is delivered, beside a loop that only sends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from bench import machine
+from bench.databases import POSTGRES, opened, settle, throw_away
+from bench.machine import MEASURED_CORE, OTHER_CORE
+from bench.processes import child, environment_of
+from bench.report import Figure, spread, table
+from bench.schools import IN_FLIGHT, PUBLIC_URL, School, open_school
+
+WEBHOOKS = 16  # each of an organization of its own: an event, a delivery
+BUDGETS = {"sqlite": 0.40, "postgres": 0.33}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What sending `number` requests took."""
+
+    number: int
+    seconds: float
+    cpu: float
+    parts: Mapping[str, float]
+
+    @property
+    def rate(self) -> float:
+        return self.number / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        return self.cpu / self.number * 1e6
+
+
+def measure(kind: str, *, smoke: bool) -> list[Figure]:
+    number, rounds = (320, 1) if smoke else (16_000, 5)
+    postgres = kind == "postgres"
+    print(*machine.describe(POSTGRES if postgres else None), sep="\n")
+    with throw_away(kind) as url, child("sink", OTHER_CORE, stamp=False) as sink:
+        with opened(url) as database:
+            schools = [open_school(database) for _ in range(WEBHOOKS)]
+            for each, school in enumerate(schools):
+                school.connect(f"http://127.0.0.1:{sink.first}/hooks/{each}")
+            ours, bare = [], []
+            for _ in range(rounds):
+                _fill(schools, number, url)
+                bare.append(_bare(url, number))
+                ours.append(_dispatcher(url, number, parts=False))
+            _fill(schools, number, url)
+            profiled = _dispatcher(url, number, parts=True)
+        heard = sink.ask("how many")
+    sent = sum(each.number for each in [*ours, *bare, profiled])
+    if heard["received"] < sent:
+        raise RuntimeError(f"{sent} were sent and {heard['received']} came")
+    sink_us = heard["cpu"] / heard["received"] * 1e6
+    ratio = median(a.rate / b.rate for a, b in zip(ours, bare, strict=True))
+    by_cpu = median(b.cpu_us / a.cpu_us for a, b in zip(ours, bare, strict=True))
+    print(_head(number, rounds, sink_us, postgres=postgres))
+    head = ["", "deliveries/s", "rounds", "CPU us each", "ratio", "by CPU"]
+    rows = [
+        ["bare loop", *_figures(bare), "1", "1"],
+        ["dispatcher", *_figures(ours), f"{ratio:.2f}", f"{by_cpu:.2f}"],
+    ]
+    print(table(head, rows))
+    print(_parts(profiled))
+    return [Figure(name="ratio", value=ratio, budget=BUDGETS[kind], at_least=True)]
+
+
+def _head(number: int, rounds: int, sink_us: float, *, postgres: bool) -> str:
+    server = "; PostgreSQL's processes beside the sink" if postgres else ""
+    return (
+        f"\n{rounds} rounds of {number} deliveries, interleaved; {WEBHOOKS} webhooks,"
+        f" {WEBHOOKS * IN_FLIGHT} in flight\nsender on core {MEASURED_CORE}, sink (Python, epoll,"
+        f" raw sockets; {sink_us:.0f} us CPU a request) on core {OTHER_CORE}{server}\n"
+    )
+
+
+def _figures(rounds: list[Round]) -> Iterator[str]:
+    rates = [each.rate for each in rounds]
+    yield f"{median(rates):,.0f}"
+    yield spread(rates)
+    yield f"{median(each.cpu_us for each in rounds):.0f}"
+
+
+def _parts(profiled: Round) -> str:
+    """The sampled round's parts, as microseconds of CPU for each delivery."""
+    total = sum(profiled.parts.values()) or 1.0
+    parts = sorted(profiled.parts.items(), key=lambda part: -part[1])
+    rows = [
+        [name, f"{seconds / total * profiled.cpu_us:.1f}", f"{seconds / total:.0%}"]
+        for name, seconds in parts
+    ]
+    title = f"part (a sampled round, {profiled.cpu_us:.0f} us)"
+    return "\n" + table([title, "CPU us each", "share"], rows)
+
+
+def _fill(schools: list[School], number: int, url: str) -> None:
+    for school in schools:
+        school.fill(number // len(schools))
+    settle(url)
+
+
+def _bare(url: str, number: int) -> Round:
+    given = {"url": url, "public_url": PUBLIC_URL, "in_flight": WEBHOOKS * IN_FLIGHT}
+    with child("bare", MEASURED_CORE, **given) as bare:
+        if bare.first != number:
+            raise RuntimeError(f"{number} deliveries were made and {bare.first} are due")
+        told = bare.ask("go")
+    if told["good"] != number:
+        raise RuntimeError(f"{number} were sent and {told['good']} answered")
+    return _round(number, told)
+
+
+def _dispatcher(url: str, number: int, *, parts: bool) -> Round:
+    given = {"url": url, "number": number, "beside": OTHER_CORE, "parts": parts}
+    environment = environment_of(url)
+    with child("dispatcher", MEASURED_CORE, environment=environment, **given) as dispatcher:
+        return _round(number, dispatcher.ask("go"))
+
+
+def _round(number: int, told: Mapping[str, Any]) -> Round:
+    return Round(
+        number=number, seconds=told["seconds"], cpu=told["cpu"], parts=told.get("parts", {})
+    )

@@ -11,7 +11,7 @@ WORKERS ?= auto
 LOCK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test lock clean
+.PHONY: help setup demo check test bench lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -28,6 +28,9 @@ check: $(STAMP) ## style, types, floors, docs, migrations: everything that needs
 test: $(STAMP) ## run every test, on SQLite and PostgreSQL, and measure coverage
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term --durations=10
 
+bench: $(STAMP) ## measure every budget of docs/performance.md; takes about ten minutes
+	@$(BIN)/python -m bench all
+
 lock: $(STAMP) ## write constraints.txt anew from pyproject.toml
 	@$(BIN)/python tools/requirements.py | CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile \
 		--quiet $(LOCK) --strip-extras --allow-unsafe --annotation-style=line --no-emit-options \
@@ -39,7 +42,7 @@ clean: ## remove what the other targets made
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 		tests/node/node_modules build dist
 	@rm -f .coverage .coverage.*
-	@find src receiver tests tools \( -name __pycache__ -o -name '*.egg-info' \) -prune -exec rm -rf {} +
+	@find src receiver tests tools bench \( -name __pycache__ -o -name '*.egg-info' \) -prune -exec rm -rf {} +
 
 # The packages of this repository are built with the pinned setuptools: an isolated build would
 # fetch an unpinned one, twice.

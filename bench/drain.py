@@ -40,7 +40,7 @@ def measure(kind: str, *, smoke: bool) -> list[Figure]:
     number, rounds = (320, 1) if smoke else (16_000, 5)
     postgres = kind == "postgres"
     print(*machine.describe(POSTGRES if postgres else None), sep="\n")
-    with throw_away(kind) as url, child("sink", OTHER_CORE, stamp=False) as sink:
+    with throw_away(kind) as url, child("sink", OTHER_CORE, {"stamp": False}) as sink:
         with opened(url) as database:
             schools = [open_school(database) for _ in range(WEBHOOKS)]
             for each, school in enumerate(schools):
@@ -60,14 +60,15 @@ def measure(kind: str, *, smoke: bool) -> list[Figure]:
     ratio = median(a.rate / b.rate for a, b in zip(ours, bare, strict=True))
     by_cpu = median(b.cpu_us / a.cpu_us for a, b in zip(ours, bare, strict=True))
     print(_head(number, rounds, sink_us, postgres=postgres))
-    head = ["", "deliveries/s", "rounds", "CPU us each", "ratio", "by CPU"]
+    head = ["", "deliveries/s", "rounds", "CPU us each", "ratio", "ratio by CPU"]
     rows = [
         ["bare loop", *_figures(bare), "1", "1"],
         ["dispatcher", *_figures(ours), f"{ratio:.2f}", f"{by_cpu:.2f}"],
     ]
     print(table(head, rows))
     print(_parts(profiled))
-    return [Figure(name="ratio", value=ratio, budget=BUDGETS[kind], at_least=True)]
+    # who shares the machine spoils the one, who waits for the disk shows only in the other
+    return [Figure(name="ratio", value=min(ratio, by_cpu), budget=BUDGETS[kind], at_least=True)]
 
 
 def _head(number: int, rounds: int, sink_us: float, *, postgres: bool) -> str:
@@ -106,7 +107,7 @@ def _fill(schools: list[School], number: int, url: str) -> None:
 
 def _bare(url: str, number: int) -> Round:
     given = {"url": url, "public_url": PUBLIC_URL, "in_flight": WEBHOOKS * IN_FLIGHT}
-    with child("bare", MEASURED_CORE, **given) as bare:
+    with child("bare", MEASURED_CORE, given) as bare:
         if bare.first != number:
             raise RuntimeError(f"{number} deliveries were made and {bare.first} are due")
         told = bare.ask("go")
@@ -116,9 +117,9 @@ def _bare(url: str, number: int) -> Round:
 
 
 def _dispatcher(url: str, number: int, *, parts: bool) -> Round:
-    given = {"url": url, "number": number, "beside": OTHER_CORE, "parts": parts}
     environment = environment_of(url)
-    with child("dispatcher", MEASURED_CORE, environment=environment, **given) as dispatcher:
+    given = {"url": url, "number": number, "beside": OTHER_CORE, "parts": parts}
+    with child("dispatcher", MEASURED_CORE, given, environment=environment) as dispatcher:
         return _round(number, dispatcher.ask("go"))
 
 

@@ -31,10 +31,15 @@ def on_core(core: int) -> Iterator[None]:
 def describe(postgres_url: str | None = None) -> list[str]:
     """Lines that say what a figure depends on."""
     load = " ".join(f"{each:.1f}" for each in os.getloadavg())
+    versions = [
+        f"Python {platform.python_version()}",
+        pycurl.version.split()[1],
+        f"SQLite {sqlite3.sqlite_version}",
+        *_postgres(postgres_url),
+    ]
     lines = [
         f"machine   {_processor()}, {len(CORES)} cores, load {load} at the start",
-        f"software  Python {platform.python_version()}, {pycurl.version.split()[1]},"
-        f" SQLite {sqlite3.sqlite_version}{_postgres(postgres_url)}",
+        f"software  {', '.join(versions)}",
     ]
     if MEASURED_CORE == OTHER_CORE:
         lines.append("warning   one core only: what is measured shares it with its counterpart")
@@ -49,11 +54,11 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _postgres(url: str | None) -> str:
+def _postgres(url: str | None) -> list[str]:
     if url is None:
-        return ""
+        return []
     with psycopg.connect(url) as connection:
-        return f", PostgreSQL {connection.info.server_version // 10_000}"
+        return [f"PostgreSQL {connection.info.server_version // 10_000}"]
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:

@@ -46,7 +46,7 @@ class Child:
 
 @contextmanager
 def child(
-    role: str, core: int, *, environment: Mapping[str, str] | None = None, **given: Any
+    role: str, core: int, given: Any = None, *, environment: Mapping[str, str] | None = None
 ) -> Iterator[Child]:
     """A process that runs `bench.children.<role>`; told to end, at the end, by SIGTERM."""
     command = [sys.executable, "-m", f"bench.children.{role}"]

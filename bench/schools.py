@@ -83,9 +83,7 @@ class School:
             new = offerings.NewOffering(course_id=course.id, title=course.title)
             offering = offerings.create_offering(self.registrar, self.operator, new, _now())
             wanted = [
-                enrolment.Enrolment(
-                    actor=self.operator, user_id=user.id, offering_id=offering.id
-                )
+                enrolment.Enrolment(actor=self.operator, user_id=user.id, offering_id=offering.id)
                 for user in users[: number - len(ids)]
             ]
             made = enrolment.register(self.registrar, self.organization.id, wanted, _now())

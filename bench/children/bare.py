@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pycurl
@@ -30,12 +31,9 @@ class _UndoError(Exception):
 def pending_requests(database: Database, public_url: str) -> list[Request]:
     """A request for all that is due, from one webhook after the other."""
     lanes: list[list[Request]] = []
-    try:
-        with database.transaction() as tx:
-            lanes.extend(_lanes(tx, database, public_url))
-            raise _UndoError
-    except _UndoError:
-        pass
+    with suppress(_UndoError), database.transaction() as tx:
+        lanes.extend(_lanes(tx, database, public_url))
+        raise _UndoError
     interleaved = itertools.chain.from_iterable(itertools.zip_longest(*lanes))
     return [request for request in interleaved if request is not None]
 

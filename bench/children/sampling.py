@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
@@ -26,7 +26,7 @@ class Sampler:
     def __init__(self, parts: Mapping[str, str]) -> None:
         self._parts = parts  # "module:qualname" to the name of the part
         self._last = 0.0
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
     def watching(self) -> Iterator[None]:

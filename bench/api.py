@@ -29,7 +29,7 @@ class Round:
 
 
 def measure(*, smoke: bool) -> list[Figure]:
-    number, rounds = (100, 1) if smoke else (3_000, 5)
+    number, rounds = (100, 1) if smoke else (2_000, 5)
     print(*machine.describe(POSTGRES), sep="\n")
     found: dict[str, list[Round]] = {name: [] for name in ("constant", *_KINDS)}
     with ExitStack() as stack:

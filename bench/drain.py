@@ -37,7 +37,7 @@ class Round:
 
 
 def measure(kind: str, *, smoke: bool) -> list[Figure]:
-    number, rounds = (320, 1) if smoke else (16_000, 5)
+    number, rounds = (320, 1) if smoke else (9_600, 5)
     postgres = kind == "postgres"
     print(*machine.describe(POSTGRES if postgres else None), sep="\n")
     with throw_away(kind) as url, child("sink", OTHER_CORE, {"stamp": False}) as sink:

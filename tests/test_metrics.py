@@ -33,6 +33,7 @@ def test_attempts_completions_and_requests_are_counted():
     metrics.completed(source="SELF", passed=True)
     metrics.completed(source="ADMIN", passed=False, count=500)
     metrics.requested(method="GET", route="/api/v5/users/{id}", status=200, seconds=0.01)
+    metrics.refused()
 
     shown = samples(metrics.render())
     assert shown["coursebell_delivery_attempts_total", "delivered"] == 2
@@ -42,6 +43,7 @@ def test_attempts_completions_and_requests_are_counted():
     assert shown["coursebell_completions_total", "true", "SELF"] == 1
     assert shown["coursebell_completions_total", "false", "ADMIN"] == 500
     assert shown["coursebell_http_requests_total", "GET", "/api/v5/users/{id}", "200"] == 1
+    assert shown["coursebell_http_requests_refused_total",] == 1
     assert shown["coursebell_http_request_seconds_count", "GET", "/api/v5/users/{id}"] == 1
 
 

@@ -42,6 +42,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         "PUBLIC_URL": "https://learn.example/bell",
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "debug",
+        "MAX_REQUESTS": "64",
         "RETENTION_DAYS": "30",
         "PROXY": "http://proxy.example:3128",
         "CA_FILE": str(bundle),

@@ -83,7 +83,12 @@ def run_api(settings: Settings, listener: socket.socket) -> None:
     from coursebell.web.app import create_app  # noqa: PLC0415
 
     with ready_registrar(settings) as (registrar, metrics):
-        app = create_app(registrar, metrics, lambda: migrations.check(registrar.database))
+        app = create_app(
+            registrar,
+            metrics,
+            lambda: migrations.check(registrar.database),
+            max_requests=settings.max_requests,
+        )
         config = uvicorn.Config(
             app,
             log_config=None,

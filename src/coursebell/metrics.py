@@ -87,6 +87,11 @@ class Metrics:
             buckets=_SECONDS,
             registry=own,
         )
+        self._refusals = Counter(
+            "coursebell_http_requests_refused",
+            "HTTP requests refused because too many others were at hand.",
+            registry=own,
+        )
         self._shown = _shown(own)
         if backlog is not None:
             self._shown.register(_BacklogCollector(backlog))
@@ -104,6 +109,10 @@ class Metrics:
         """Count an answered request. `route` is the template, never the path that was asked."""
         self._requests.labels(method, route, str(status)).inc()
         self._request_seconds.labels(method, route).observe(seconds)
+
+    def refused(self) -> None:
+        """Count a request that was refused because too many others were at hand."""
+        self._refusals.inc()
 
     def render(self) -> bytes:
         """Everything, in Prometheus' text format; its media type is `CONTENT_TYPE`."""

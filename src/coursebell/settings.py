@@ -76,6 +76,12 @@ class Settings(BaseSettings):
         "info",
         description="The least that is logged: `debug`, `info`, `warning` or `error`.",
     )
+    max_requests: int = Field(
+        500,
+        ge=1,
+        description="How many requests the API takes on at once; it answers 503 with"
+        " `Retry-After` to those beyond.",
+    )
     retention_days: int | None = Field(
         None,
         ge=1,

@@ -16,7 +16,9 @@ SHOWN = dict(blocks(README))
 def test_make_demo_prints_what_the_readme_shows(tmp_path):
     require("make on PATH", shutil.which("make"))
     # these tests run inside `make test`, whose flags and level are not this command's
-    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"}
+    environment = {
+        name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"
+    }
     # what is set up already must not be set up once more
     make = ["make", "--old-file=.venv/.installed", f"BIN={os.path.dirname(sys.executable)}"]  # noqa: PTH120 - a resolved path would leave the environment
 

@@ -16,14 +16,25 @@ from coursebell.web.auth import Authenticate
 from coursebell.web.bases import Bases
 from coursebell.web.batches import Together
 from coursebell.web.health import Measured
+from coursebell.web.valve import Valve
+
+MAX_REQUESTS = 500
 
 
-def create_app(registrar: Registrar, metrics: Metrics, check_ready: Callable[[], None]) -> FastAPI:
+def create_app(
+    registrar: Registrar,
+    metrics: Metrics,
+    check_ready: Callable[[], None],
+    *,
+    max_requests: int = MAX_REQUESTS,
+) -> FastAPI:
     """The API with its documentation and the operator's pages.
 
-    `check_ready` raises a CoursebellError while requests could not be served.
+    `check_ready` raises a CoursebellError while requests could not be served. Beyond
+    `max_requests` at once, requests are refused.
     """
     app = assemble(registrar, accounts.authenticate, v5.ROUTERS)
+    app.add_middleware(Valve, requests=max_requests, refused=metrics.refused)
     app.add_middleware(Measured, metrics=metrics)
     health.install(app, metrics, check_ready)
     return app

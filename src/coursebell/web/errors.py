@@ -47,6 +47,10 @@ class TooLargeError(CoursebellError):
     """The request body is too large."""
 
 
+class OverloadedError(CoursebellError):
+    """The server has as many requests as it can take; try again in a moment."""
+
+
 class UnsupportedMediaTypeError(CoursebellError):
     """The request body must be sent as application/json, in UTF-8."""
 
@@ -70,6 +74,7 @@ STATUSES: tuple[tuple[type[CoursebellError], HTTPStatus], ...] = (
     (ConflictError, HTTPStatus.CONFLICT),
     (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UnsupportedMediaTypeError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (OverloadedError, HTTPStatus.SERVICE_UNAVAILABLE),
     (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
     (SealError, HTTPStatus.SERVICE_UNAVAILABLE),
     (ConfigurationError, HTTPStatus.SERVICE_UNAVAILABLE),

@@ -15,8 +15,11 @@ from coursebell.domain.completion import Command
 from coursebell.domain.events import EventName
 from coursebell.domain.model import Attempt, DeliveryStatus, WebhookStatus, new_id
 from coursebell.domain.samples import sample_event
-from coursebell.services import deliveries, dispatching, webhooks
+from coursebell.errors import NotFoundError
+from coursebell.services import deliveries, dispatching, webhooks, zapier
 from coursebell.services.publishing import publish
+from coursebell.services.webhooks import ConnectedWebhook
+from coursebell.services.zapier import Trigger
 from coursebell.storage import audit
 from coursebell.storage import webhooks as stored_webhooks
 from coursebell.storage.deliveries import Recorded
@@ -490,6 +493,32 @@ def test_a_receiver_that_is_gone_is_an_error_in_the_log_once(school, connected):
     (line,) = logs
     assert (line["event"], line["log_level"]) == ("webhook.disabled", "error")
     assert line["webhook_id"] == connected.webhook.id
+
+
+def test_a_zap_that_is_gone_is_deleted_and_what_it_would_have_got_is_cancelled(school):
+    zap = zapier.subscribe(
+        school.registrar, school.admin, Trigger.OFFERING_REGISTERED, "http://127.0.0.1:9/", {}, NOW
+    )
+    school.registrations(2)
+    owed = school.deliveries(ConnectedWebhook(webhook=zap, secret=""))
+    first = claim_one(school, depth=1)
+
+    with capture_logs() as logs:
+        dispatching.record(
+            school.registrar,
+            [result(first, DeliveryStatus.PENDING)],
+            targets(school, zap.id),
+            NOW,
+        )
+
+    with pytest.raises(NotFoundError):
+        webhooks.get_webhook(school.registrar, school.admin, zap.id)
+    with school.database.snapshot() as tx:
+        entry = audit.list_changes_of(tx, school.organization.id, zap.id)[-1]
+    assert (entry.action, entry.reason) == ("webhook.delete", dispatching.GONE)
+    assert [line["event"] for line in logs] == ["webhook.unsubscribed"]
+    left = [deliveries.get_delivery(school.registrar, school.admin, each.id) for each in owed]
+    assert [each.delivery.status for each in left] == [DeliveryStatus.CANCELLED] * 2
 
 
 def test_a_webhook_that_points_elsewhere_by_now_is_not_gone(school):

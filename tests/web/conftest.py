@@ -37,7 +37,7 @@ COLLECTIONS = (
 
 
 class Client:
-    """Sends requests one at a time, each with the Bearer token it is told."""
+    """Sends requests one at a time, each with the token it is told, as the API asked wants it."""
 
     def __init__(self, portal: BlockingPortal, app: FastAPI, token: str | None = None) -> None:
         self.app = app
@@ -51,13 +51,20 @@ class Client:
         headers = httpx.Headers(more.pop("headers", None))
         bearer = self.token if token == "" else token
         if bearer:
-            headers["authorization"] = f"Bearer {bearer}"
+            headers.update(self.credentials(url, bearer))
         return self._portal.call(partial(self._send, method, url, headers=headers, **more))
 
     async def _send(self, method: str, url: str, **more) -> httpx.Response:
         transport = httpx.ASGITransport(self.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await client.request(method, url, **more)
+
+    def credentials(self, path: str, token: str | None = None) -> dict[str, str]:
+        """The header with its token, or with another, as the API at `path` wants it."""
+        token = token or self.token
+        if path.startswith("/api/zapier"):
+            return {"x-api-key": token}
+        return {"authorization": f"Bearer {token}"}
 
     def get(self, path: str):
         """The document at a path of the API, which must be there."""
@@ -135,6 +142,7 @@ class School:
         self.admin.put(f"/registrations/{registration}", {"grade": 90})
         (delivery,) = self.admin.list(f"/webhooks/{webhook}/deliveries")
         token = self.admin.post("/tokens", {"userId": user, "name": "x"}).json()["id"]
+        subscription = self.subscription()
         return {
             "user_id": user,
             "course_id": course,
@@ -145,6 +153,9 @@ class School:
             "event_id": delivery["eventId"],
             "delivery_id": delivery["id"],
             "token_id": token,
+            "subscription_id": subscription,
+            "event": "offering_completed",
+            "email": f"{self.organization.name.lower()}@berg.example",
         }
 
     def everything(self) -> dict[str, list]:
@@ -156,6 +167,13 @@ class School:
             "webhooks",
             **{"url": "http://127.0.0.1:9/hook", "events": ["offering_completed"], **fields},
         )
+
+    def subscription(self, event: str = "offering_completed", **filters) -> str:
+        """What a Zap gets when it is turned on."""
+        body = {"hookUrl": "http://127.0.0.1:9/zap", **filters}
+        answer = self.admin("POST", f"/api/zapier/subscription/{event}", json=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["id"]
 
 
 Found = Callable[..., School]

@@ -32,6 +32,9 @@ GOOD: dict[str, dict] = {
     "create_webhook": {"url": "http://127.0.0.1:9/", "events": ["user_created"]},
     "change_webhook": {},
     "create_token": {"userId": "{user_id}", "name": "A"},
+    "subscribe": {"hookUrl": "http://127.0.0.1:9/"},
+    "create_zapier_user": {"firstName": "A", "lastName": "B", "emailAddress": "c@d.example"},
+    "register_student": {"emailAddress": "{email}", "offeringId": "{offering_id}"},
 }
 BY_TYPE = {
     "string": [5, True, ["x"], {"x": 1}],

@@ -76,7 +76,7 @@ def list_webhooks(context: typer.Context, *, as_json: AsJson = False) -> None:
     """
     with invocation_of(context).office() as (registrar, actor):
         found = list(every(lambda page: webhooks.list_webhooks(registrar, actor, page)))
-    columns = ("id", "name", "url", "events", "status", "disabledReason")
+    columns = ("id", "kind", "name", "url", "events", "status", "disabledReason")
     show_list([_webhook_row(webhook) for webhook in found], as_json=as_json, columns=columns)
 
 
@@ -129,6 +129,7 @@ def list_deliveries(
 def _webhook_row(webhook: Webhook) -> Row:
     return {
         "id": webhook.id,
+        "kind": webhook.kind,
         "name": webhook.name,
         "url": webhook.url,
         "method": webhook.method,

@@ -10,7 +10,7 @@ from coursebell.domain.model import Source
 from coursebell.errors import InvalidInputError
 
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_ELEMENT_TYPES = ("chalkboard", "test", "file", "assignment", "sco", "webarchive")
+ELEMENT_TYPES = ("chalkboard", "test", "file", "assignment", "sco", "webarchive")
 _MAX_IDS = 100
 _MAX_TEXT = 255
 
@@ -35,7 +35,7 @@ _RULES: dict[str, tuple[Callable[[object], bool], str]] = {
     "user.email.endswith": (_is_text, "a text of 1 to 255 characters"),
     "registration.passed": (lambda value: isinstance(value, bool), "true or false"),
     "source": (lambda value: value in tuple(Source), "SELF or ADMIN"),
-    "element.type": (lambda value: value in _ELEMENT_TYPES, f"one of {', '.join(_ELEMENT_TYPES)}"),
+    "element.type": (lambda value: value in ELEMENT_TYPES, f"one of {', '.join(ELEMENT_TYPES)}"),
 }
 
 

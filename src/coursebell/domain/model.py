@@ -238,6 +238,13 @@ class Payload(StrEnum):
     THIN = "thin"  # ids and a link to the resource
 
 
+class WebhookKind(StrEnum):
+    """How a webhook came about."""
+
+    WEBHOOK = "webhook"  # an administrator connected a receiver
+    ZAPIER = "zapier"  # a Zap that was turned on; it goes when the receiver says 410
+
+
 class WebhookStatus(StrEnum):
     """Whether a webhook is being delivered to."""
 
@@ -252,6 +259,7 @@ class Webhook:
 
     id: str
     organization_id: str
+    kind: WebhookKind
     name: str
     url: str
     method: Method

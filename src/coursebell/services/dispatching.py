@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from coursebell.domain.model import Actor, ActorKind, Role, WebhookStatus
+from coursebell.domain.model import Actor, ActorKind, Role, Webhook, WebhookKind, WebhookStatus
 from coursebell.logs import logger
 from coursebell.services.registrar import Registrar
+from coursebell.services.webhooks import remove_webhook
 from coursebell.storage import audit, deliveries, webhooks
 from coursebell.storage.audit import Change
 from coursebell.storage.database import Transaction
@@ -82,41 +83,61 @@ def record(
 ) -> set[int]:
     """Record attempts, and disable the webhooks in `gone` (by id) that said 410.
 
-    One that points elsewhere by now stays: it was not that receiver who said so. Gives the keys
-    of those recorded: one whose lease another dispatcher has taken leaves no trace.
+    A Zapier subscription is deleted instead: that is how Zapier says that nobody listens. One
+    that points elsewhere by now stays: it was not that receiver who said so. Gives the keys of
+    those recorded: one whose lease another dispatcher has taken leaves no trace.
     """
 
-    def work(tx: Transaction) -> tuple[set[int], list[str]]:
+    def work(tx: Transaction) -> tuple[set[int], list[Webhook]]:
         recorded = deliveries.record(tx, results, now)
-        return recorded, [each for each in gone if _disable(tx, gone[each], now)]
+        told = [_still_active(tx, target) for target in gone.values()]
+        closed = [webhook for webhook in told if webhook is not None]
+        for webhook in closed:
+            _close(tx, webhook, now)
+        return recorded, closed
 
-    recorded, disabled = registrar.database.run(work)
-    for webhook_id in disabled:
-        _log.error("webhook.disabled", webhook_id=webhook_id, reason=GONE)
+    recorded, closed = registrar.database.run(work)
+    for webhook in closed:
+        _log_closed(webhook)
     return recorded
 
 
 GONE = "the receiver answered 410 Gone"
 
 
-def _disable(tx: Transaction, target: Target, now: datetime) -> bool:
-    webhook_id, organization_id = target.webhook_id, target.organization_id
-    webhook = webhooks.find_webhook(tx, organization_id, webhook_id, for_update=True)
+def _still_active(tx: Transaction, target: Target) -> Webhook | None:
+    """The webhook as it stands, if it is active and points where the 410 came from."""
+    webhook = webhooks.find_webhook(tx, target.organization_id, target.webhook_id, for_update=True)
     if webhook is None or webhook.status is not WebhookStatus.ACTIVE or webhook.url != target.url:
-        return False
-    webhooks.set_webhook_status(tx, organization_id, webhook_id, WebhookStatus.DISABLED, GONE)
-    deliveries.hold_pending(tx, webhook_id)
+        return None
+    return webhook
+
+
+def _close(tx: Transaction, webhook: Webhook, now: datetime) -> None:
+    organization_id = webhook.organization_id
+    actor = Actor(organization_id=organization_id, role=Role.ADMIN, kind=ActorKind.SCHEDULE)
+    if webhook.kind is WebhookKind.ZAPIER:
+        remove_webhook(tx, actor, webhook, now, reason=GONE)
+        return
+    webhooks.set_webhook_status(tx, organization_id, webhook.id, WebhookStatus.DISABLED, GONE)
+    deliveries.hold_pending(tx, webhook.id)
     change = Change(
-        actor=Actor(organization_id=organization_id, role=Role.ADMIN, kind=ActorKind.SCHEDULE),
+        actor=actor,
         action="webhook.disable",
         subject="webhook",
-        subject_id=webhook_id,
+        subject_id=webhook.id,
         before={"status": webhook.status.value},
         after={"status": WebhookStatus.DISABLED.value},
         reason=GONE,
     )
     audit.insert_changes(tx, [change], now)
-    return True
+
+
+def _log_closed(webhook: Webhook) -> None:
+    if webhook.kind is WebhookKind.ZAPIER:
+        _log.info("webhook.unsubscribed", webhook_id=webhook.id, reason=GONE)
+    else:
+        _log.error("webhook.disabled", webhook_id=webhook.id, reason=GONE)
 
 
 def give_back(registrar: Registrar, claimed: Mapping[int, str], now: datetime) -> None:

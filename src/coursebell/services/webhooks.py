@@ -19,6 +19,7 @@ from coursebell.domain.model import (
     Payload,
     Role,
     Webhook,
+    WebhookKind,
     WebhookStatus,
     new_id,
 )
@@ -48,6 +49,7 @@ class NewWebhook:
     retry_schedule: tuple[int, ...] = retry.DEFAULT_SCHEDULE
     max_in_flight: int = DEFAULT_MAX_IN_FLIGHT
     rate_per_second: int | None = None
+    kind: WebhookKind = WebhookKind.WEBHOOK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ def create_webhook(
     webhook = Webhook(
         id=new_id(),
         organization_id=actor.organization_id,
+        kind=new.kind,
         name=new.name or new.url,
         url=new.url,
         method=new.method,
@@ -129,11 +132,18 @@ def delete_webhook(registrar: Registrar, actor: Actor, webhook_id: str, now: dat
     """Its open deliveries are cancelled; its history stays."""
     actor.require(Role.ADMIN)
     with registrar.database.transaction() as tx:
-        webhook = _found(tx, actor, webhook_id)
-        webhooks.mark_webhook_deleted(tx, actor.organization_id, webhook_id, now)
-        deliveries.cancel_open(tx, webhook_id, now)
-        audit.insert_changes(tx, [trail.change(actor, "webhook.delete", webhook, None)], now)
-        tx.wake_dispatcher()
+        remove_webhook(tx, actor, _found(tx, actor, webhook_id), now)
+
+
+def remove_webhook(
+    tx: Transaction, actor: Actor, webhook: Webhook, now: datetime, *, reason: str | None = None
+) -> None:
+    """Delete it inside another use case's transaction; its open deliveries are cancelled."""
+    webhooks.mark_webhook_deleted(tx, actor.organization_id, webhook.id, now)
+    deliveries.cancel_open(tx, webhook.id, now)
+    entry = trail.change(actor, "webhook.delete", webhook, None, reason=reason)
+    audit.insert_changes(tx, [entry], now)
+    tx.wake_dispatcher()
 
 
 def pause_webhook(registrar: Registrar, actor: Actor, webhook_id: str, now: datetime) -> None:

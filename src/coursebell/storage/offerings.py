@@ -104,6 +104,24 @@ def list_offerings(
     return slice_of(tx, query, page, _offering)
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An offering's id and title."""
+
+    id: str
+    title: str
+
+
+def list_open(tx: Transaction, organization_id: str, now: datetime) -> list[Named]:
+    """Those that are open for registration now."""
+    query = (
+        select(offerings.c.id, offerings.c.title)
+        .where(offerings.c.organization_id == organization_id, _is_open(now))
+        .order_by(offerings.c.key)
+    )
+    return [Named(row.id, row.title) for row in tx.execute(query)]
+
+
 def list_offerings_to_halt(tx: Transaction, now: datetime, limit: int) -> list[tuple[str, str]]:
     """Organization and id of offerings past their end that still have registrations to halt."""
     waiting = exists().where(
@@ -134,14 +152,15 @@ def _available_to(user_id: str, now: datetime) -> ColumnElement[bool]:
         users.c.organization_id == offerings.c.organization_id,
         users.c.deleted_at.is_(None),
     )
+    return and_(living, _is_open(now), ~active, or_(offerings.c.retakes.is_(True), ~taken))
+
+
+def _is_open(now: datetime) -> ColumnElement[bool]:
     begins, ends = offerings.c.registration_begin_at, offerings.c.registration_end_at
     return and_(
-        living,
         or_(begins.is_(None), begins <= now),
         or_(ends.is_(None), ends > now),
         or_(offerings.c.end_at.is_(None), offerings.c.end_at > now),
-        ~active,
-        or_(offerings.c.retakes.is_(True), ~taken),
     )
 
 

@@ -218,6 +218,7 @@ webhooks = Table(
     _key(),
     _id(),
     _reference("organization_id", "organizations"),
+    Column("kind", String(8), nullable=False),
     Column("name", Text, nullable=False),
     Column("url", Text, nullable=False),
     Column("method", String(4), nullable=False),

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, insert, select, update
 
 from coursebell.domain.lists import Page, Slice
-from coursebell.domain.model import Method, Payload, Webhook, WebhookStatus
+from coursebell.domain.model import Method, Payload, Webhook, WebhookKind, WebhookStatus
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import slice_of
 from coursebell.storage.seal import Seal
@@ -53,6 +53,7 @@ def insert_webhook(
             id=webhook.id,
             organization_id=webhook.organization_id,
             created_at=webhook.created_at,
+            kind=webhook.kind,
             status=webhook.status,
             disabled_reason=webhook.disabled_reason,
             secret_sealed=seal.seal(secret.encode()),
@@ -205,6 +206,7 @@ def _webhook(row: Row[Any]) -> Webhook:
     return Webhook(
         id=row.id,
         organization_id=row.organization_id,
+        kind=WebhookKind(row.kind),
         name=row.name,
         url=row.url,
         method=Method(row.method),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -20,6 +20,12 @@ def shown(document: Document, status: int = 200) -> Response:
     return Response(document.to_json(), status_code=status, media_type=JSON)
 
 
+def shown_bare(documents: Iterable[Document]) -> Response:
+    """An array and nothing around it, as Zapier wants its lists."""
+    content = b",".join(document.to_json() for document in documents)
+    return Response(b"[" + content + b"]", media_type=JSON)
+
+
 def listed(
     request: Request, page: Page, found: Slice[T], document_of: Callable[[T], Document]
 ) -> Response:
@@ -32,6 +38,13 @@ def listed(
 def created(request: Request, collection: str, new_id: str) -> Response:
     """201 with the address of what was made and an empty body."""
     return Response(status_code=201, headers={"location": _location(request, collection, new_id)})
+
+
+def made(location: str, document: Document) -> Response:
+    """201 that shows what was made, whose address is `location`."""
+    return Response(
+        document.to_json(), status_code=201, headers={"location": location}, media_type=JSON
+    )
 
 
 def created_with_secret(

@@ -11,7 +11,7 @@ from coursebell.metrics import Metrics
 from coursebell.services import accounts
 from coursebell.services.registrar import Registrar
 from coursebell.web import docs, errors, health, openapi
-from coursebell.web.api import v5
+from coursebell.web.api import v5, zapier
 from coursebell.web.auth import Authenticate
 from coursebell.web.bases import Bases
 from coursebell.web.batches import Together
@@ -28,12 +28,12 @@ def create_app(
     *,
     max_requests: int = MAX_REQUESTS,
 ) -> FastAPI:
-    """The API with its documentation and the operator's pages.
+    """The APIs with their documentation and the operator's pages.
 
     `check_ready` raises a CoursebellError while requests could not be served. Beyond
     `max_requests` at once, requests are refused.
     """
-    app = assemble(registrar, accounts.authenticate, v5.ROUTERS)
+    app = assemble(registrar, accounts.authenticate, [*v5.ROUTERS, zapier.router])
     app.add_middleware(Valve, requests=max_requests, refused=metrics.refused)
     app.add_middleware(Measured, metrics=metrics)
     health.install(app, metrics, check_ready)

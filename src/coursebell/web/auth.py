@@ -1,4 +1,4 @@
-"""Who calls: a Bearer token becomes an actor before anything else of a request is read."""
+"""Who calls: a token becomes an actor before anything else of a request is read."""
 
 from __future__ import annotations
 
@@ -75,16 +75,17 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Lets in who has `role` or more. Every route of the API stands behind one."""
+    """Lets in who has `role` or more. Every route of the APIs stands behind one."""
 
     role: Role
+    token_of: Callable[[Request], str]
 
     async def admit(self, request: Request) -> None:
         """Remember the caller. Raises UnauthenticatedError and ForbiddenError."""
         now = datetime.now(UTC)
         registrar: Registrar = request.app.state.registrar
         authenticate: Authenticate = request.app.state.authenticate
-        actor = await run_in_threadpool(authenticate, registrar, bearer_token(request), now)
+        actor = await run_in_threadpool(authenticate, registrar, self.token_of(request), now)
         actor.require(self.role)
         request.scope["coursebell.caller"] = Caller(
             actor=actor, now=now, registrar=registrar, together=request.app.state.together
@@ -97,14 +98,33 @@ class Gate:
 
 def bearer_token(request: Request) -> str:
     """The token of the `Authorization` header. Raises UnauthenticatedError when there is none."""
-    values = request.headers.getlist("authorization")
-    scheme, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token.isascii() or not 0 < len(token) <= _MAX_TOKEN:
+    scheme, _, token = _only(request, "authorization").partition(" ")
+    if scheme.lower() != "bearer":
+        raise UnauthenticatedError
+    return _plausible(token.strip())
+
+
+def api_key(request: Request) -> str:
+    """The token of the `X-API-KEY` header. Raises UnauthenticatedError when there is none."""
+    return _plausible(_only(request, "x-api-key").strip())
+
+
+def _only(request: Request, header: str) -> str:
+    """The value of a header that stands there once; where two contradict, neither is believed."""
+    values = request.headers.getlist(header)
+    return values[0] if len(values) == 1 else ""
+
+
+def _plausible(token: str) -> str:
+    if not token.isascii() or not 0 < len(token) <= _MAX_TOKEN:
         raise UnauthenticatedError
     return token
 
 
-Learner: TypeAlias = Annotated[Caller, Depends(Gate(Role.LEARNER))]
-Instructor: TypeAlias = Annotated[Caller, Depends(Gate(Role.INSTRUCTOR))]
-Admin: TypeAlias = Annotated[Caller, Depends(Gate(Role.ADMIN))]
+Learner: TypeAlias = Annotated[Caller, Depends(Gate(Role.LEARNER, bearer_token))]
+Instructor: TypeAlias = Annotated[Caller, Depends(Gate(Role.INSTRUCTOR, bearer_token))]
+Admin: TypeAlias = Annotated[Caller, Depends(Gate(Role.ADMIN, bearer_token))]
+
+KeyedLearner: TypeAlias = Annotated[Caller, Depends(Gate(Role.LEARNER, api_key))]
+KeyedInstructor: TypeAlias = Annotated[Caller, Depends(Gate(Role.INSTRUCTOR, api_key))]
+KeyedAdmin: TypeAlias = Annotated[Caller, Depends(Gate(Role.ADMIN, api_key))]

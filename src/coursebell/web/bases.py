@@ -1,4 +1,4 @@
-"""The two addresses of the API: routes stand once under `/api/v5` and are served under both."""
+"""Where the APIs stand: v5 has its routes under `/api/v5` and is served under two bases."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from coursebell.web.errors import NoSuchAddressError
 
 BASE = "/api/v5"
 ALIAS = "/dc/api/v5"
+ZAPIER = "/api/zapier"
+
+_SERVED = {ALIAS: BASE, BASE: BASE, ZAPIER: ZAPIER}  # what is asked for, and where its routes are
 
 
 class Bases:
@@ -27,17 +30,17 @@ class Bases:
 
 
 def base_of(scope: Scope) -> str:
-    """The base under which the request came: `/api/v5` or `/dc/api/v5`."""
+    """The base under which the request came: `/api/v5`, `/dc/api/v5` or `/api/zapier`."""
     return str(scope.get("coursebell.base", BASE))
 
 
 def _rebase(scope: Scope) -> None:
     # In place, not in a copy: who measures the answer outside reads the route from this scope.
     path: str = scope["path"]
-    for base in (ALIAS, BASE):
+    for base, routes in _SERVED.items():
         if path.startswith(f"{base}/"):
             _refuse_encoded_slash(scope)
-            scope["path"] = BASE + path.removeprefix(base).removesuffix("/")
+            scope["path"] = routes + path.removeprefix(base).removesuffix("/")
             scope["coursebell.base"] = base
             return
 

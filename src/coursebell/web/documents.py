@@ -37,6 +37,7 @@ from coursebell.domain.model import (
     Token,
     User,
     Webhook,
+    WebhookKind,
     WebhookStatus,
 )
 from coursebell.web.fields import without_defaults
@@ -284,6 +285,7 @@ class WebhookDocument(Document):
     """A callback URL and which events it is told, how."""
 
     id: Id
+    kind: WebhookKind
     name: str
     url: str
     method: Method
@@ -303,6 +305,7 @@ class WebhookDocument(Document):
 def webhook_document(webhook: Webhook) -> WebhookDocument:
     return WebhookDocument(
         id=webhook.id,
+        kind=webhook.kind,
         name=webhook.name,
         url=webhook.url,
         method=webhook.method,

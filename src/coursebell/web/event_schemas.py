@@ -134,7 +134,7 @@ def _operation(event: EventName) -> Schema:
         "requestBody": {"required": True, "content": {"application/json": content}},
         "responses": {
             "2XX": {"description": "Delivered. Anything else is tried again."},
-            "410": {"description": "The webhook is disabled."},
+            "410": {"description": "The webhook is disabled; a Zapier subscription is deleted."},
         },
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,12 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from coursebell.domain.changes import Unset
-from coursebell.web.event_schemas import SCHEMAS, webhooks_section
+from coursebell.domain.events import EventName
+from coursebell.web.bases import ZAPIER
+from coursebell.web.event_schemas import SCHEMAS, schema_name, webhooks_section
 
 Spec = dict[str, Any]  # a part of an OpenAPI document
 
 _DESCRIPTION = """\
-Everything stands under two bases, `/api/v5` and `/dc/api/v5`, with and without a trailing slash.
+v5 stands under two bases, `/api/v5` and `/dc/api/v5`, with and without a trailing slash.
 A field with no value is left out, never null. Lists are paged by `limit` and `offset`.
 """
 
@@ -73,12 +75,20 @@ UNKNOWN = (404,)
 CONFLICT = (409,)
 
 
-def shows(model: type[BaseModel], *refusals: int, status: int = 200) -> Spec:
+def shows(model: object, *refusals: int, status: int = 200) -> Spec:
     """Keyword arguments of a route that answers with a document."""
     return {
         "status_code": status,
         "responses": {status: {"model": model, "description": "Found."}, **_refused(refusals)},
     }
+
+
+def shows_events(events: Iterable[EventName], *refusals: int) -> Spec:
+    """Keyword arguments of a route that answers with an array of events of these kinds."""
+    kinds = [{"$ref": f"#/components/schemas/{schema_name(event)}"} for event in events]
+    array = {"type": "array", "items": {"anyOf": kinds}}
+    found = {"description": "Found.", "content": {"application/json": {"schema": array}}}
+    return {"status_code": 200, "responses": {200: found, **_refused(refusals)}}
 
 
 def creates(*refusals: int) -> Spec:
@@ -91,8 +101,8 @@ def creates(*refusals: int) -> Spec:
     }
 
 
-def creates_secret(model: type[BaseModel], *refusals: int) -> Spec:
-    """Keyword arguments of a route that makes something and shows its secret, once."""
+def creates_shown(model: type[BaseModel], *refusals: int) -> Spec:
+    """Keyword arguments of a route that makes something, shows it, and tells its address."""
     made = {201: {"model": model, "description": "Made.", "headers": _LOCATION}}
     return {"status_code": 201, "responses": {**made, **_refused(refusals)}}
 
@@ -126,9 +136,11 @@ def install(app: FastAPI) -> None:
 
 def complete(spec: Spec) -> Spec:
     """Add security and events; take away answers that are never given."""
-    for path in spec["paths"].values():
-        for operation in path.values():
+    for path, operations in spec["paths"].items():
+        for operation in operations.values():
             operation["responses"].pop("422", None)
+            if path.startswith(ZAPIER):
+                operation["security"] = [{"key": []}]
     components = spec.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError", Unset.__name__):
@@ -141,7 +153,13 @@ def complete(spec: Spec) -> Spec:
             "type": "http",
             "scheme": "bearer",
             "description": "A token belongs to one user and has that user's permissions.",
-        }
+        },
+        "key": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-API-KEY",
+            "description": "The same token, for Zapier.",
+        },
     }
     spec["security"] = [{"token": []}]
     spec["webhooks"] = webhooks_section()

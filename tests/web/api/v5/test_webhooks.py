@@ -20,6 +20,7 @@ def test_a_webhook_has_the_usual_manners_and_shows_its_secret_once(school):
     assert webhook.pop("createdDate")
     assert webhook == HOOK | {
         "id": made["id"],
+        "kind": "webhook",
         "name": "http://127.0.0.1:9/hook",
         "method": "POST",
         "filters": {},

@@ -169,6 +169,7 @@ def upgrade() -> None:
         ),
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("organization_id", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("method", sa.String(length=4), nullable=False),

@@ -18,7 +18,7 @@ from coursebell.web.documents import (
     token_document,
 )
 from coursebell.web.fields import REFERENCE, Body, Line, ListQuery, PathId, TextFilter
-from coursebell.web.openapi import BODY, UNKNOWN, accomplishes, creates_secret, shows
+from coursebell.web.openapi import BODY, UNKNOWN, accomplishes, creates_shown, shows
 from coursebell.web.routes import ApiRoute
 
 router = APIRouter(prefix="/api/v5/tokens", route_class=ApiRoute, tags=["tokens"])
@@ -46,7 +46,7 @@ async def get_token(token_id: PathId, caller: Admin) -> Response:
     return shown(token_document(await caller.run(accounts.get_token, token_id)))
 
 
-@router.post("", **creates_secret(SecretDocument, *BODY))
+@router.post("", **creates_shown(SecretDocument, *BODY))
 async def create_token(request: Request, caller: Admin, body: TokenCreation) -> Response:
     """Make a token for a user. The answer is the only place where it can be read."""
     new = await caller.run(accounts.create_token, body.user_id, body.name, caller.now)

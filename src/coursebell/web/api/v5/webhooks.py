@@ -54,7 +54,7 @@ from coursebell.web.openapi import (
     CONFLICT,
     UNKNOWN,
     accomplishes,
-    creates_secret,
+    creates_shown,
     shows,
 )
 from coursebell.web.routes import ApiRoute
@@ -123,7 +123,7 @@ async def get_webhook(webhook_id: PathId, caller: Admin) -> Response:
     return shown(webhook_document(await caller.run(webhooks.get_webhook, webhook_id)))
 
 
-@router.post("", **creates_secret(SecretDocument, *BODY))
+@router.post("", **creates_shown(SecretDocument, *BODY))
 async def create_webhook(request: Request, caller: Admin, body: WebhookCreation) -> Response:
     """Connect a receiver. The answer is the only place where its secret can be read."""
     made = await caller.run(webhooks.create_webhook, NewWebhook(**body.named()), caller.now)

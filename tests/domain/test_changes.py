@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from coursebell.domain.changes import UNSET, Unset, changed, difference, named, plain, snapshot_of
 from coursebell.domain.model import MoveOn
-from factories import NOW, a_policy, an_offering
+from factories import NOW, a_policy, a_registration, an_offering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ def test_the_difference_names_only_what_differs():
     old, new = difference(before, after)
 
     assert old == {"tags": ["a"], "price": "9.50", "begin_at": None}
-    assert new == {"tags": ["a", "b"], "price": None, "begin_at": "2026-03-02 10:00:00+00:00"}
+    assert new == {"tags": ["a", "b"], "price": None, "begin_at": "2026-03-02T10:00:00Z"}
 
 
 def test_nothing_differs_from_itself():
@@ -54,3 +54,11 @@ def test_json_gets_its_own_types_and_the_text_of_others():
         "2": ["1.0"],
     }
     assert type(plain(MoveOn.PASSED)) is str
+
+
+def test_instants_are_written_as_everywhere_and_values_in_values_are_objects():
+    assert plain(NOW) == "2026-03-02T10:00:00Z"
+    assert plain(a_registration(policy=a_policy()).policy) == {
+        "passing_grade": "70.0",
+        "move_on": "CompletedAndPassed",
+    }

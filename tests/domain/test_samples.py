@@ -9,6 +9,7 @@ from coursebell.domain.instants import format_instant
 from coursebell.domain.samples import sample_event
 from factories import NOW
 
+USER = {"id", "firstName", "lastName", "username", "email", "locale"}
 KEYS = {
     EventName.OFFERING_COMPLETED: {"id", "beginDate", "endDate", "grade", "passed"},
     EventName.OFFERING_REGISTERED: {"id"},
@@ -33,7 +34,8 @@ def test_there_is_a_sample_of_every_event(name):
     assert (event.id, event.name, event.occurred_at) == ("9" * 32, name, NOW)
     assert event.document["event"] == name
     assert event.document["date"] == format_instant(NOW)
-    assert event.document["user"]["email"].endswith(".example")
+    assert set(event.document["user"]) == ({"id"} if name is EventName.USER_ERASED else USER)
+    assert event.document["user"].get("email", ".example").endswith(".example")
     assert encode(event.document)
 
 

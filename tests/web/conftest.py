@@ -33,6 +33,7 @@ COLLECTIONS = (
     "webhooks",
     "events",
     "tokens",
+    "audit",
 )
 
 
@@ -156,6 +157,7 @@ class School:
             "subscription_id": subscription,
             "event": "offering_completed",
             "email": f"{self.organization.name.lower()}@berg.example",
+            "entry_id": self.admin.list("/audit")[0]["id"],
         }
 
     def everything(self) -> dict[str, list]:

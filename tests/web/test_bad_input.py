@@ -17,6 +17,7 @@ from coursebell.web.bodies import MAX_BYTES
 GOOD: dict[str, dict] = {
     "create_user": {"firstName": "A", "lastName": "B", "email": "a@b.example"},
     "change_user": {},
+    "erase_user": {"reason": "A"},
     "create_course": {"title": "A"},
     "change_course": {},
     "create_offering": {"title": "A", "courseId": "{course_id}"},

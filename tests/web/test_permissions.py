@@ -24,6 +24,8 @@ ROUTES: dict[tuple[str, str], tuple[str, object]] = {
     ("POST", "/users"): ("admin", {"firstName": "A", "lastName": "B", "email": "a@b.example"}),
     ("PUT", "/users/{user_id}"): ("learner", {"firstName": "Eve"}),
     ("DELETE", "/users/{user_id}"): ("admin", None),
+    ("GET", "/users/{user_id}/export"): ("learner", None),
+    ("POST", "/users/{user_id}/erase"): ("admin", {"reason": "A"}),
     ("GET", "/courses"): ("instructor", None),
     ("GET", "/courses/{course_id}"): ("instructor", None),
     ("POST", "/courses"): ("admin", {"title": "A"}),
@@ -82,6 +84,8 @@ ROUTES: dict[tuple[str, str], tuple[str, object]] = {
         "instructor",
         {"emailAddress": "{email}", "offeringId": "{offering_id}"},
     ),
+    ("GET", "/audit"): ("admin", None),
+    ("GET", "/audit/{entry_id}"): ("admin", None),
 }
 REFERRING = [route for route, (_, body) in ROUTES.items() if "_id}" in str(body)]
 
@@ -139,7 +143,10 @@ def test_what_belongs_to_another_organization_is_unknown(found, role):
             continue
         answer = send(school.client(role), method, path, body, foreign)
 
-        is_own_rule = role == "instructor" and (method, path) == ("PUT", "/users/{user_id}")
+        is_own_rule = role == "instructor" and (method, path) in (
+            ("PUT", "/users/{user_id}"),
+            ("GET", "/users/{user_id}/export"),
+        )
         if not is_own_rule:
             assert (answer.status_code, answer.json()) == (404, UNKNOWN), (method, path)
         unknown = send(school.client(role), method, path, body, nobody)
@@ -176,7 +183,9 @@ def test_lists_hold_nothing_of_another_organization(found):
 
 
 def deleting_last(routes):
-    return sorted(routes.items(), key=lambda item: item[0][0] == "DELETE")
+    return sorted(
+        routes.items(), key=lambda item: (item[0][0] == "DELETE", item[0][1].endswith("/erase"))
+    )
 
 
 def send(client, method: str, path: str, body: object, ids: dict[str, str]):

@@ -24,7 +24,7 @@ CALLS = {
 }
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 SCHEMAS = {
-    "Users": ("UserDocument", "UserCreation"),
+    "Users": ("UserDocument", "UserCreation", "DossierDocument", "DisclosureDocument"),
     "Courses": ("CourseDocument", "CourseCreation"),
     "Offerings": ("OfferingDocument", "OfferingCreation"),
     "Offering categories": ("CategoryDocument", "CategoryCreation"),
@@ -43,6 +43,7 @@ SCHEMAS = {
         "StudentRegistration",
         "StudentRegistrationDocument",
     ),
+    "Audit": ("AuditDocument",),
 }
 
 

@@ -108,6 +108,7 @@ def known_ids(school: Any, other: Any) -> dict[str, list[str]]:
         "webhook_id": "/webhooks",
         "subscription_id": "/webhooks",
         "event_id": "/events",
+        "entry_id": "/audit",
     }
     ids = {
         name: [each["id"] for one in (school, other) for each in one.admin.list(path)]

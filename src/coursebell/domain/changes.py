@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
+from datetime import datetime
 from enum import Enum
 from typing import Final, TypeVar
+
+from coursebell.domain.instants import format_instant
 
 T = TypeVar("T")
 
@@ -50,6 +53,10 @@ def plain(value: object) -> object:
     """A value as JSON knows it; what JSON lacks becomes its text."""
     if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, datetime):
+        return format_instant(value)
+    if is_dataclass(value):
+        return snapshot_of(value)
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, tuple | list):

@@ -28,6 +28,7 @@ class EventName(StrEnum):
     REGISTRATION_GRADE_CHANGED = "registration_grade_changed"
     REGISTRATION_REOPENED = "registration_reopened"
     REGISTRATION_EJECTED = "registration_ejected"
+    USER_ERASED = "user_erased"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,22 +152,38 @@ def registration_event(
 
 
 def user_created(*, event_id: str, source: Source, now: datetime, user: User) -> NewEvent:
+    return _user_event(event_id, EventName.USER_CREATED, source, now, user_part(user))
+
+
+def user_erased(*, event_id: str, source: Source, now: datetime, user_id: str) -> NewEvent:
+    """All that is still known of the person is the id."""
+    return _user_event(event_id, EventName.USER_ERASED, source, now, {"id": user_id})
+
+
+def _user_event(
+    event_id: str, name: EventName, source: Source, now: datetime, part: Document
+) -> NewEvent:
     return NewEvent(
         id=event_id,
-        name=EventName.USER_CREATED,
+        name=name,
         source=source,
         occurred_at=now,
-        user_id=user.id,
+        user_id=str(part["id"]),
         registration_id=None,
         registration_seq=None,
         offering_id=None,
         document={
-            "event": EventName.USER_CREATED.value,
+            "event": name.value,
             "date": format_instant(now),
             "source": source.value,
-            "user": user_part(user),
+            "user": part,
         },
     )
+
+
+def without_personal_data(body: bytes) -> bytes:
+    """The bytes of an event, in any profile, reduced to what the profile `ids` tells."""
+    return encode(in_profile(json.loads(body), Payload.IDS, None))
 
 
 _SUBJECTS = ("user", "registration", "element", "offering", "course")

@@ -86,6 +86,16 @@ class EventFilters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilters:
+    actor: str | None = None
+    user_id: str | None = None  # who did it
+    action: str | None = None
+    subject: str | None = None
+    subject_id: str | None = None
+    created: InstantRange | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryFilters:
     status: str | None = None
     event: str | None = None

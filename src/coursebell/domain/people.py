@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
+from coursebell.domain.model import User
 from coursebell.errors import InvalidInputError
 
 _LETTER = re.compile(r"[^\W\d_]")
@@ -39,3 +41,21 @@ def check_password(password: str) -> None:
 def split_tags(tags: Iterable[str]) -> tuple[str, ...]:
     """Tags have no space or comma: one that has is split into several. Repeats are dropped."""
     return tuple(dict.fromkeys(word for tag in tags for word in re.split(r"[\s,]+", tag) if word))
+
+
+def pseudonym_of(user: User, locale: str) -> User:
+    """The user with nothing left that says who it was; `locale` is the organization's.
+
+    The id stays, so that what was learned and told still belongs together.
+    """
+    address = f"{user.id}@erased.invalid"  # RFC 2606: a name that nobody can ever have
+    return replace(
+        user,
+        first_name="Erased",
+        last_name="User",
+        username=address,
+        email=address,
+        locale=locale,
+        tags=(),
+        last_login_at=None,
+    )

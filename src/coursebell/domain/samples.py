@@ -63,6 +63,8 @@ def sample_event(name: EventName, event_id: str, now: datetime) -> NewEvent:
     """An event of this kind as it would look had it just happened."""
     if name is EventName.USER_CREATED:
         return events.user_created(event_id=event_id, source=Source.ADMIN, now=now, user=USER)
+    if name is EventName.USER_ERASED:
+        return events.user_erased(event_id=event_id, source=Source.ADMIN, now=now, user_id=USER.id)
     registration = _registration(now)
     return events.registration_event(
         event_id=event_id,

@@ -95,7 +95,7 @@ def resend(registrar: Registrar, actor: Actor, delivery_id: str, now: datetime) 
             action="delivery.resend",
             subject="delivery",
             subject_id=delivery_id,
-            after={"delivery": new_delivery_id},
+            after={"delivery_id": new_delivery_id},
         )
         audit.insert_changes(tx, [change], now)
         tx.wake_dispatcher()

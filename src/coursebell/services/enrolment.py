@@ -200,8 +200,8 @@ def _change(enrolment: Enrolment, registration: Registration) -> audit.Change:
         subject="registration",
         subject_id=registration.id,
         after={
-            "userId": registration.user_id,
-            "offeringId": registration.offering_id,
+            "user_id": registration.user_id,
+            "offering_id": registration.offering_id,
             "attempt": registration.attempt,
         },
         reason=enrolment.reason,

@@ -159,19 +159,26 @@ def delete_user(registrar: Registrar, actor: Actor, user_id: str, now: datetime)
         user = _found(people.find_user(tx, actor.organization_id, user_id, for_update=True))
         if admins == {user_id}:
             raise InvalidInputError(["The last administrator cannot be deleted."])
-        accounts.delete_tokens_of(tx, actor.organization_id, user_id)
-        active = registrations.active_ids_of_user(tx, actor.organization_id, user_id)
-        ejections = [
-            Request(registration_id=each, command=Command.EJECT, actor=actor, reason="user deleted")
-            for each in active
-        ]
-        for result in transitions.apply(registrar, actor.organization_id, ejections, now, tx):
-            if isinstance(result, CoursebellError):
-                raise result
-        people.mark_user_deleted(tx, actor.organization_id, user_id, now)
+        withdraw(tx, registrar, actor, user_id, "user deleted", now)
         audit.insert_changes(tx, [trail.change(actor, "user.delete", user, None)], now)
 
     registrar.database.run(work)
+
+
+def withdraw(
+    tx: Transaction, registrar: Registrar, actor: Actor, user_id: str, reason: str, now: datetime
+) -> None:
+    """Let a user, whose row is locked, in no more: for deleting and erasing."""
+    accounts.delete_tokens_of(tx, actor.organization_id, user_id)
+    active = registrations.active_ids_of_user(tx, actor.organization_id, user_id)
+    ejections = [
+        Request(registration_id=each, command=Command.EJECT, actor=actor, reason=reason)
+        for each in active
+    ]
+    for result in transitions.apply(registrar, actor.organization_id, ejections, now, tx):
+        if isinstance(result, CoursebellError):
+            raise result
+    people.mark_user_deleted(tx, actor.organization_id, user_id, now)
 
 
 def get_user(registrar: Registrar, actor: Actor, user_id: str) -> User:

@@ -1,12 +1,16 @@
-"""Entries of the audit trail, from what stood before and what stands after."""
+"""The audit trail: entries made from what stood before and what stands after, and read back."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from coursebell.domain.changes import difference, snapshot_of
-from coursebell.domain.model import Actor
-from coursebell.storage.audit import Change
+from coursebell.domain.lists import AuditFilters, Page, Slice
+from coursebell.domain.model import Actor, Role
+from coursebell.errors import NotFoundError
+from coursebell.services.registrar import Registrar
+from coursebell.storage import audit
+from coursebell.storage.audit import Change, Entry
 
 
 class _Named(Protocol):
@@ -39,3 +43,22 @@ def change(
         after=new or None,
         reason=reason,
     )
+
+
+def list_changes(
+    registrar: Registrar, actor: Actor, filters: AuditFilters, page: Page
+) -> Slice[Entry]:
+    """Newest first."""
+    actor.require(Role.ADMIN)
+    with registrar.database.snapshot() as tx:
+        return audit.list_changes(tx, actor.organization_id, filters, page)
+
+
+def get_change(registrar: Registrar, actor: Actor, entry_id: str) -> Entry:
+    """Raises `NotFoundError`."""
+    actor.require(Role.ADMIN)
+    with registrar.database.snapshot() as tx:
+        found = audit.find_change(tx, actor.organization_id, entry_id)
+    if found is None:
+        raise NotFoundError
+    return found

@@ -187,6 +187,14 @@ def test_webhook(registrar: Registrar, actor: Actor, webhook_id: str, now: datet
             body=body_for(event, webhook.payload, registrar.public_url),
         )
         (delivery_id,) = outbox.insert_deliveries(tx, actor.organization_id, [delivery], now)
+        change = audit.Change(
+            actor=actor,
+            action="webhook.test",
+            subject="webhook",
+            subject_id=webhook_id,
+            after={"delivery_id": delivery_id},
+        )
+        audit.insert_changes(tx, [change], now)
         tx.wake_dispatcher()
     return delivery_id
 

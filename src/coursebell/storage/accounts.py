@@ -74,7 +74,7 @@ def find_token(tx: Transaction, organization_id: str, token_id: str) -> Token | 
         tokens.c.organization_id == organization_id, tokens.c.id == token_id
     )
     row = tx.execute(query).one_or_none()
-    return None if row is None else _token(row)
+    return None if row is None else read_token(row)
 
 
 def list_tokens(
@@ -83,7 +83,7 @@ def list_tokens(
     query = select(tokens).where(tokens.c.organization_id == organization_id)
     if user_id:
         query = query.where(tokens.c.user_id == user_id)
-    return slice_of(tx, query.order_by(tokens.c.key), page, _token)
+    return slice_of(tx, query.order_by(tokens.c.key), page, read_token)
 
 
 def delete_token(tx: Transaction, organization_id: str, token_id: str) -> None:
@@ -102,7 +102,7 @@ def delete_tokens_of(tx: Transaction, organization_id: str, user_id: str) -> Seq
     return tx.execute(statement).scalars().all()
 
 
-def _token(row: Row[Any]) -> Token:
+def read_token(row: Row[Any]) -> Token:
     return Token(
         id=row.id,
         user_id=row.user_id,

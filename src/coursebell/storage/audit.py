@@ -9,8 +9,10 @@ from typing import Any
 
 from sqlalchemy import Row, insert, select
 
-from coursebell.domain.model import Actor, new_id
+from coursebell.domain.lists import AuditFilters, Page, Slice
+from coursebell.domain.model import Actor, ActorKind, new_id
 from coursebell.storage.database import Transaction
+from coursebell.storage.lists import equals, in_range, slice_of
 from coursebell.storage.tables import audit
 
 
@@ -53,10 +55,14 @@ def insert_changes(tx: Transaction, changes: Sequence[Change], now: datetime) ->
 class Entry:
     """A change as the trail keeps it."""
 
+    id: str
     at: datetime
-    actor: str
-    user_id: str | None
+    actor: ActorKind
+    user_id: str | None  # who did it; None: the command line, the schedule
+    token_id: str | None
     action: str
+    subject: str
+    subject_id: str
     before: Mapping[str, object] | None
     after: Mapping[str, object] | None
     reason: str | None
@@ -69,15 +75,45 @@ def list_changes_of(tx: Transaction, organization_id: str, subject_id: str) -> l
         .where(audit.c.organization_id == organization_id, audit.c.subject_id == subject_id)
         .order_by(audit.c.key)
     )
-    return [_entry(row) for row in tx.execute(query)]
+    return [read_entry(row) for row in tx.execute(query)]
 
 
-def _entry(row: Row[Any]) -> Entry:
+def list_changes(
+    tx: Transaction, organization_id: str, filters: AuditFilters, page: Page
+) -> Slice[Entry]:
+    """Newest first."""
+    query = (
+        select(audit)
+        .where(
+            audit.c.organization_id == organization_id,
+            equals(audit.c.actor, filters.actor),
+            equals(audit.c.user_id, filters.user_id),
+            equals(audit.c.action, filters.action),
+            equals(audit.c.subject, filters.subject),
+            equals(audit.c.subject_id, filters.subject_id),
+            in_range(audit.c.at, filters.created),
+        )
+        .order_by(audit.c.key.desc())
+    )
+    return slice_of(tx, query, page, read_entry)
+
+
+def find_change(tx: Transaction, organization_id: str, entry_id: str) -> Entry | None:
+    query = select(audit).where(audit.c.organization_id == organization_id, audit.c.id == entry_id)
+    row = tx.execute(query).one_or_none()
+    return None if row is None else read_entry(row)
+
+
+def read_entry(row: Row[Any]) -> Entry:
     return Entry(
+        id=row.id,
         at=row.at,
-        actor=row.actor,
+        actor=ActorKind(row.actor),
         user_id=row.user_id,
+        token_id=row.token_id,
         action=row.action,
+        subject=row.subject,
+        subject_id=row.subject_id,
         before=row.before,
         after=row.after,
         reason=row.reason,

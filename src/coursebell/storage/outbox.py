@@ -86,7 +86,7 @@ def find_event(tx: Transaction, organization_id: str, event_id: str) -> Event | 
         events.c.is_test.is_(False),
     )
     row = tx.execute(query).one_or_none()
-    return None if row is None else _event(row)
+    return None if row is None else read_event(row)
 
 
 def list_events(
@@ -104,10 +104,10 @@ def list_events(
         )
         .order_by(events.c.key.desc())
     )
-    return slice_of(tx, query, page, _event)
+    return slice_of(tx, query, page, read_event)
 
 
-def _event(row: Row[Any]) -> Event:
+def read_event(row: Row[Any]) -> Event:
     return Event(
         id=row.id,
         name=row.name,

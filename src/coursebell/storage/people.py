@@ -134,12 +134,44 @@ def mark_user_deleted(tx: Transaction, organization_id: str, user_id: str, now: 
     tx.execute(update(users).where(_is(organization_id, user_id)).values(deleted_at=now))
 
 
+def write_pseudonym(tx: Transaction, organization_id: str, pseudonym: User, now: datetime) -> None:
+    """Put the pseudonym in the person's place, for good."""
+    values = {
+        **_changeable(pseudonym),
+        "password_hash": None,
+        "last_login_at": pseudonym.last_login_at,
+        "erased_at": now,
+    }
+    tx.execute(update(users).where(_is(organization_id, pseudonym.id)).values(values))
+
+
 def find_user(
     tx: Transaction, organization_id: str, user_id: str, *, for_update: bool = False
 ) -> User | None:
     query = select(*USER_COLUMNS).where(_is(organization_id, user_id), users.c.deleted_at.is_(None))
     row = tx.execute(query.with_for_update() if for_update else query).one_or_none()
     return None if row is None else read_user(row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A user whom history may point at still: living, deleted or erased."""
+
+    user: User
+    deleted_at: datetime | None
+    erased_at: datetime | None
+
+
+def find_person(
+    tx: Transaction, organization_id: str, user_id: str, *, for_update: bool = False
+) -> Person | None:
+    query = select(*USER_COLUMNS, users.c.deleted_at, users.c.erased_at).where(
+        _is(organization_id, user_id)
+    )
+    row = tx.execute(query.with_for_update() if for_update else query).one_or_none()
+    if row is None:
+        return None
+    return Person(user=read_user(row), deleted_at=row.deleted_at, erased_at=row.erased_at)
 
 
 def find_user_by_email(tx: Transaction, organization_id: str, email: str) -> User | None:

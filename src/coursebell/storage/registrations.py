@@ -125,6 +125,38 @@ def active_ids_of_user(tx: Transaction, organization_id: str, user_id: str) -> l
     return list(tx.execute(query.order_by(registrations.c.key)).scalars())
 
 
+def lock_ids_of_user(tx: Transaction, organization_id: str, user_id: str) -> list[str]:
+    """All of a user's, oldest first; none of them changes before this transaction ends."""
+    query = (
+        select(registrations.c.id)
+        .where(
+            registrations.c.organization_id == organization_id, registrations.c.user_id == user_id
+        )
+        .order_by(registrations.c.key)
+        .with_for_update()
+    )
+    return list(tx.execute(query).scalars())
+
+
+def forget_comments(tx: Transaction, organization_id: str, user_id: str) -> None:
+    """What graders wrote about a user is gone; the grades stay."""
+    tx.execute(
+        update(registrations)
+        .where(
+            registrations.c.organization_id == organization_id, registrations.c.user_id == user_id
+        )
+        .values(grader_comment=None)
+    )
+
+
+def list_of_user(tx: Transaction, organization_id: str, user_id: str) -> list[TitledRegistration]:
+    """All of a user's, oldest first."""
+    query = _titled().where(
+        registrations.c.organization_id == organization_id, registrations.c.user_id == user_id
+    )
+    return [_read_titled(row) for row in tx.execute(query.order_by(registrations.c.key))]
+
+
 def ids_to_halt(tx: Transaction, offering_id: str, limit: int) -> list[str]:
     query = select(registrations.c.id).where(
         registrations.c.offering_id == offering_id,

@@ -79,6 +79,7 @@ users = Table(
     Column("created_at", Instant, nullable=False),
     Column("last_login_at", Instant),
     Column("deleted_at", Instant),  # deleted people keep their row: history points at it
+    Column("erased_at", Instant),  # and erased ones keep it without saying who they were
 )
 _living = text("deleted_at IS NULL")
 for _column in ("email_folded", "username_folded"):
@@ -257,6 +258,14 @@ events = Table(
 )
 Index("events_in_order", events.c.organization_id, events.c.key)
 Index("events_of_registration", events.c.registration_id, events.c.key)
+_of_people = text("registration_id IS NULL")  # the others are found by their registration
+Index(
+    "events_of_user",
+    events.c.user_id,
+    events.c.key,
+    sqlite_where=_of_people,
+    postgresql_where=_of_people,
+)
 
 deliveries = Table(
     "deliveries",
@@ -329,3 +338,10 @@ audit = Table(
 )
 Index("audit_in_order", audit.c.organization_id, audit.c.key)
 Index("audit_of_subject", audit.c.subject_id, audit.c.key)
+_of_tokens = text("subject = 'token'")
+Index(
+    "audit_of_tokens",
+    audit.c.organization_id,
+    sqlite_where=_of_tokens,
+    postgresql_where=_of_tokens,
+)

@@ -7,7 +7,7 @@ seconds, grades and prices numbers with at least one fraction digit and at most 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeAlias, TypeVar
@@ -19,6 +19,7 @@ from pydantic.json_schema import SkipJsonSchema
 from coursebell.domain.events import EventName, number
 from coursebell.domain.instants import format_instant
 from coursebell.domain.model import (
+    ActorKind,
     Attempt,
     Course,
     Delivery,
@@ -40,6 +41,7 @@ from coursebell.domain.model import (
     WebhookKind,
     WebhookStatus,
 )
+from coursebell.storage.audit import Entry
 from coursebell.web.fields import without_defaults
 
 Absent: TypeAlias = SkipJsonSchema[None]  # the field is left out: its schema knows no null
@@ -442,3 +444,52 @@ def attempt_document(attempt: Attempt) -> AttemptDocument:
         response_body=None if body is None else body.decode("utf-8", "replace"),
         truncated=attempt.truncated,
     )
+
+
+class AuditDocument(Document):
+    """One change. `before` and `after` hold the fields that changed, without secrets."""
+
+    id: Id
+    created_date: Instant
+    actor: ActorKind
+    user_id: Id | Absent = Field(None, description="Who did it. Absent: nobody with a user.")
+    token_id: Id | Absent = Field(None, description="With which token.")
+    action: str = Field(description="What was done: `registration.end`, `user.create`, ...")
+    subject: str = Field(description="To what kind of thing.")
+    subject_id: str
+    before: dict[str, Any] | Absent = Field(None, description="Absent: it was made, or erased.")
+    after: dict[str, Any] | Absent = Field(None, description="Absent: it is gone, or erased.")
+    reason: str | Absent = None
+
+
+def audit_document(entry: Entry) -> AuditDocument:
+    return AuditDocument(
+        id=entry.id,
+        created_date=entry.at,
+        actor=entry.actor,
+        user_id=entry.user_id,
+        token_id=entry.token_id,
+        action=entry.action,
+        subject=entry.subject,
+        subject_id=entry.subject_id,
+        before=_as_api_names(entry.before),
+        after=_as_api_names(entry.after),
+        reason=entry.reason,
+    )
+
+
+def _as_api_names(values: Mapping[str, object] | None) -> dict[str, Any] | None:
+    """The trail's names as the API writes them: `begin_at` is `beginDate`. Nothing is null."""
+    if values is None:
+        return None
+    return {
+        _api_name(name): _as_api_value(value) for name, value in values.items() if value is not None
+    }
+
+
+def _as_api_value(value: object) -> object:
+    return _as_api_names(value) if isinstance(value, dict) else value
+
+
+def _api_name(name: str) -> str:
+    return to_camel(f"{name.removesuffix('_at')}_date" if name.endswith("_at") else name)

@@ -68,6 +68,7 @@ _REGISTRATIONS: Mapping[EventName, Schema | None] = {
     EventName.REGISTRATION_GRADE_CHANGED: _object(_REGRADED, optional=("grade", "previousGrade")),
     EventName.REGISTRATION_REOPENED: _object({"id": _ID}),
     EventName.REGISTRATION_EJECTED: _object(_RESULT, optional=("grade", "passed")),
+    EventName.USER_ERASED: None,
 }
 
 _SUMMARIES: Mapping[EventName, str] = {
@@ -77,6 +78,7 @@ _SUMMARIES: Mapping[EventName, str] = {
     EventName.REGISTRATION_GRADE_CHANGED: "An ended registration was graded again.",
     EventName.REGISTRATION_REOPENED: "An ended registration is active again.",
     EventName.REGISTRATION_EJECTED: "An active registration was ejected.",
+    EventName.USER_ERASED: "A person's data were erased.",
 }
 
 
@@ -93,7 +95,7 @@ def _event_schema(event: EventName) -> Schema:
             "event": {"type": "string", "const": event.value},
             "date": _INSTANT,
             "source": {"type": "string", "enum": ["SELF", "ADMIN"]},
-            "user": _USER,
+            "user": _object({"id": _ID}) if event is EventName.USER_ERASED else _USER,
             **subjects,
         }
     )

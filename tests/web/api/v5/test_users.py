@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from coursebell.storage.tables import metadata
+
 UNKNOWN = {"errors": ["No resource exists with the given id."]}
 ADA = {"firstName": "Ada", "lastName": "Berg", "email": "ada@berg.example"}
 
@@ -205,3 +207,62 @@ def test_a_page_beyond_the_end_is_empty(school):
 
     assert page["results"] == []
     assert "next" not in page
+
+
+def test_a_person_is_given_everything_and_after_erasing_nothing_says_who_it_was(school):
+    school.webhook(events=["user_erased"], name="Payroll")
+    ada = school.user("Ada")
+    registration = school.registration(user_id=ada)
+    school.admin.put(f"/registrations/{registration}", {"grade": 90.5, "graderComment": "Hm, Ada"})
+    url = f"/users/{ada}/export"
+
+    before = school.admin.get(url)
+    erased = school.admin.post(f"/users/{ada}/erase", {"reason": "asked by letter"})
+    after = school.admin.get(url)
+
+    assert before["user"]["firstName"] == "Ada"
+    assert before["registrations"][0]["graderComment"] == "Hm, Ada"
+    assert [event["event"] for event in before["events"]] == [
+        "user_created",
+        "offering_registered",
+        "offering_completed",
+    ]
+    assert before["disclosures"] == []
+    assert (erased.status_code, erased.content) == (204, b"")
+    assert "Ada" not in str(after)
+    assert "ada@" not in str(after)
+    assert after["registrations"][0]["grade"] == 90.5
+    assert school.admin("GET", f"/api/v5/users/{ada}").status_code == 404
+
+
+def test_a_learner_exports_himself_and_nobody_else(school):
+    own = school.learner.get(f"/users/{school.ids['learner']}/export")
+    other = school.learner("GET", f"/api/v5/users/{school.ids['admin']}/export")
+
+    assert own["user"]["id"] == school.ids["learner"]
+    assert [token["name"] for token in own["tokens"]] == ["tests"]
+    assert other.status_code == 404
+
+
+def test_erasing_needs_a_reason(school):
+    answer = school.admin.post(f"/users/{school.user('Ada')}/erase", {})
+
+    assert answer.status_code == 400
+    assert answer.json()["fieldErrors"] == {"reason": "Is required."}
+
+
+def test_who_was_told_is_named_without_the_address_that_lets_one_in(school, registrar):
+    named = school.webhook(url="http://127.0.0.1:9/secret-path", name="Payroll")
+    plain = school.webhook(url="http://127.0.0.1:9/secret-path")
+    registration = school.registration()
+    school.admin.put(f"/registrations/{registration}", {"grade": 90})
+    with registrar.database.transaction() as tx:
+        tx.execute(metadata.tables["deliveries"].update().values(attempts=1))
+
+    shown = school.learner.get(f"/users/{school.ids['learner']}/export")["disclosures"]
+
+    assert [(each["webhookId"], each["recipient"], each["host"]) for each in shown] == [
+        (named, "Payroll", "127.0.0.1"),
+        (plain, "127.0.0.1", "127.0.0.1"),
+    ]
+    assert "secret-path" not in str(shown)

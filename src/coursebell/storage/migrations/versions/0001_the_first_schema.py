@@ -57,6 +57,13 @@ def upgrade() -> None:
     with op.batch_alter_table("audit", schema=None) as batch_op:
         batch_op.create_index("audit_in_order", ["organization_id", "key"], unique=False)
         batch_op.create_index("audit_of_subject", ["subject_id", "key"], unique=False)
+        batch_op.create_index(
+            "audit_of_tokens",
+            ["organization_id"],
+            unique=False,
+            sqlite_where=sa.text("subject = 'token'"),
+            postgresql_where=sa.text("subject = 'token'"),
+        )
 
     op.create_table(
         "events",
@@ -86,6 +93,13 @@ def upgrade() -> None:
     with op.batch_alter_table("events", schema=None) as batch_op:
         batch_op.create_index("events_in_order", ["organization_id", "key"], unique=False)
         batch_op.create_index("events_of_registration", ["registration_id", "key"], unique=False)
+        batch_op.create_index(
+            "events_of_user",
+            ["user_id", "key"],
+            unique=False,
+            sqlite_where=sa.text("registration_id IS NULL"),
+            postgresql_where=sa.text("registration_id IS NULL"),
+        )
 
     op.create_table(
         "offering_categories",
@@ -136,6 +150,7 @@ def upgrade() -> None:
         sa.Column("created_at", columns.Instant(), nullable=False),
         sa.Column("last_login_at", columns.Instant(), nullable=True),
         sa.Column("deleted_at", columns.Instant(), nullable=True),
+        sa.Column("erased_at", columns.Instant(), nullable=True),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("users_organization_id_fkey")
         ),

@@ -1,6 +1,7 @@
 """The REST API v5, a module per resource."""
 
 from coursebell.web.api.v5 import (
+    audit,
     courses,
     deliveries,
     events,
@@ -24,4 +25,5 @@ ROUTERS = (
     events.router,
     deliveries.router,
     tokens.router,
+    audit.router,
 )

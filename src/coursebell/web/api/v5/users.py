@@ -11,11 +11,12 @@ from starlette.responses import Response
 from coursebell.domain.changes import UNSET, Unset
 from coursebell.domain.lists import UserFilters
 from coursebell.domain.model import Role
-from coursebell.services import people
+from coursebell.services import people, privacy
 from coursebell.services.people import NewUser, UserChanges
 from coursebell.web.answers import created, done, listed, shown
 from coursebell.web.auth import Admin, Instructor, Learner
 from coursebell.web.documents import ListDocument, UserDocument, user_document
+from coursebell.web.dossiers import DossierDocument, dossier_document
 from coursebell.web.fields import (
     Body,
     Choice,
@@ -41,6 +42,7 @@ _PASSWORD = Secret(1000)  # the use case says what a good one is
 _LOCALE = Line(100)
 _TAGS = Items(Line(100), max_length=100)
 _ROLE = Member(Role)
+_REASON = Line(1_000)
 
 
 class UserQuery(ListQuery):
@@ -62,6 +64,10 @@ class UserCreation(Body):
     locale: Annotated[str | None, Clearable(_LOCALE)] = None
     tags: Annotated[tuple[str, ...], _TAGS] = ()
     role: Annotated[Role, _ROLE] = Role.LEARNER
+
+
+class Erasure(Body):
+    reason: Annotated[str, _REASON]
 
 
 class UserUpdate(Body):
@@ -117,4 +123,17 @@ async def change_user(user_id: PathId, caller: Learner, body: UserUpdate) -> Res
 async def delete_user(user_id: PathId, caller: Admin) -> Response:
     """Delete a user: tokens are revoked, active registrations ejected, history is kept."""
     await caller.run(people.delete_user, user_id, caller.now)
+    return done()
+
+
+@router.get("/{user_id}/export", **shows(DossierDocument, *UNKNOWN))
+async def export_user(user_id: PathId, caller: Learner) -> Response:
+    """Everything that is kept about a person, and who was told of them when; one's own, or any."""
+    return shown(dossier_document(await caller.run(privacy.export_person, user_id)))
+
+
+@router.post("/{user_id}/erase", **accomplishes(*UNKNOWN, *BODY))
+async def erase_user(user_id: PathId, caller: Admin, body: Erasure) -> Response:
+    """Forget who a user was; grades and dates stay, under the same id. Cannot be undone."""
+    await caller.run(privacy.erase_user, user_id, body.reason, caller.now)
     return done()

@@ -1,0 +1,89 @@
+"""What a person is shown of all that is kept about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from coursebell.domain.model import DeliveryKind, DeliveryStatus
+from coursebell.services.privacy import Dossier
+from coursebell.storage.privacy import Disclosure
+from coursebell.web.documents import (
+    Absent,
+    AuditDocument,
+    Document,
+    EventDocument,
+    Id,
+    Instant,
+    RegistrationDocument,
+    TokenDocument,
+    UserDocument,
+    audit_document,
+    event_document,
+    registration_document,
+    token_document,
+    user_document,
+)
+
+
+class DisclosureDocument(Document):
+    """A delivery about the person that was attempted, so that the receiver may know of them."""
+
+    delivery_id: Id
+    webhook_id: Id
+    recipient: str = Field(description="The name of the webhook, or the host it calls.")
+    host: str
+    event_id: Id
+    event: str
+    kind: DeliveryKind
+    status: DeliveryStatus
+    attempt_count: int
+    created_date: Instant
+    first_attempt_date: Instant | Absent = Field(None, description="Absent: removed by retention.")
+    last_attempt_date: Instant | Absent = Field(None, description="Absent: removed by retention.")
+
+
+class DossierDocument(Document):
+    """Everything that is kept about a person, each part oldest first."""
+
+    user: UserDocument
+    registrations: Sequence[RegistrationDocument]
+    tokens: Sequence[TokenDocument]
+    events: Sequence[EventDocument]
+    disclosures: Sequence[DisclosureDocument] = Field(description="Who was told of them, and when.")
+    audit: Sequence[AuditDocument] = Field(description="What was changed about them.")
+
+
+def dossier_document(dossier: Dossier) -> DossierDocument:
+    return DossierDocument(
+        user=user_document(dossier.user),
+        registrations=[
+            registration_document(each.registration, each.title) for each in dossier.registrations
+        ],
+        tokens=[token_document(each) for each in dossier.tokens],
+        events=[event_document(each) for each in dossier.events],
+        disclosures=[_disclosure_document(each) for each in dossier.disclosures],
+        audit=[audit_document(each) for each in dossier.changes],
+    )
+
+
+def _disclosure_document(disclosure: Disclosure) -> DisclosureDocument:
+    """Whoever knows the whole address may write to some receivers, so only its host is shown."""
+    host = urlsplit(disclosure.url).hostname or ""
+    is_named = "://" not in disclosure.webhook_name  # without a name it is called as its address
+    return DisclosureDocument(
+        delivery_id=disclosure.delivery_id,
+        webhook_id=disclosure.webhook_id,
+        recipient=disclosure.webhook_name if is_named else host,
+        host=host,
+        event_id=disclosure.event_id,
+        event=disclosure.event,
+        kind=disclosure.kind,
+        status=disclosure.status,
+        attempt_count=disclosure.attempts,
+        created_date=disclosure.created_at,
+        first_attempt_date=disclosure.first_attempt_at,
+        last_attempt_date=disclosure.last_attempt_at,
+    )

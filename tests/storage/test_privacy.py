@@ -1,0 +1,19 @@
+"""No table that says something of a person is forgotten when the person is."""
+
+from coursebell.storage.tables import metadata
+
+# What erasing a user does to the rows about them, by table.
+TREATED = {
+    "users": "a pseudonym takes the place of names, addresses, tags, password, language",
+    "tokens": "deleted",
+    "registrations": "facts stay; what graders wrote goes",
+    "events": "bodies are reduced to ids",
+    "deliveries": "open ones are cancelled, bodies of reduced profiles go",
+    "attempts": "what receivers answered goes",
+    "audit": "who, what and when stays; values and reasons go",
+}
+NOT_ABOUT_PEOPLE = {"organizations", "courses", "offering_categories", "offerings", "webhooks"}
+
+
+def test_every_table_is_known_to_whoever_erases_a_person():
+    assert set(metadata.tables) == TREATED.keys() | NOT_ABOUT_PEOPLE

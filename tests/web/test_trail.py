@@ -1,0 +1,68 @@
+"""Whatever changes something leaves an entry in the audit trail.
+
+Every mutating route is walked; one that this file does not know is sent the body that
+`test_permissions.ROUTES` has for it, and must leave an entry all the same.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from web.test_permissions import ROUTES, send
+
+MUTATING = [route for route in ROUTES if route[0] != "GET"]
+
+
+def active_registration(school, ids):
+    return {"registration_id": school.registration(user_id=ids["user_id"])}
+
+
+def empty_offering(school, ids):
+    return {"offering_id": school.offering()}
+
+
+def empty_course(school, ids):
+    return {"course_id": school.course()}
+
+
+def paused_webhook(school, ids):
+    school.admin.post(f"/webhooks/{ids['webhook_id']}/pause")
+    return {}
+
+
+# What a route needs that `one_of_each` has not got; and the body, where another must be sent.
+NEEDS = {
+    ("DELETE", "/courses/{course_id}"): empty_course,
+    ("DELETE", "/offerings/{offering_id}"): empty_offering,
+    ("POST", "/registrations"): empty_offering,
+    ("POST", "/registrations/{registration_id}/activity"): active_registration,
+    ("POST", "/registrations/{registration_id}/complete"): active_registration,
+    ("PUT", "/registrations/{registration_id}"): active_registration,
+    ("POST", "/gradebook/complete"): active_registration,
+    ("POST", "/webhooks/{webhook_id}/resume"): paused_webhook,
+}
+BODIES = {
+    ("POST", "/gradebook/complete"): lambda ids: {
+        "completions": [{"registrationId": ids["registration_id"], "grade": 90}]
+    }
+}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_every_call_that_changes_something_says_who_what_and_when(found):
+    for route in MUTATING:
+        method, path = route
+        school = found(f"School{MUTATING.index(route)}")
+        ids = school.one_of_each()
+        ids |= NEEDS.get(route, lambda *_: {})(school, ids)
+        body = BODIES[route](ids) if route in BODIES else ROUTES[route][1]
+        before = school.admin.list("/audit?limit=1")[0]["id"]
+
+        answer = send(school.admin, method, path, body, ids)
+
+        assert answer.status_code < 300, (route, answer.text)
+        entry = school.admin.list("/audit?limit=1")[0]
+        assert entry["id"] != before, route
+        assert (entry["actor"], entry["userId"]) == ("admin", school.ids["admin"]), route
+        assert entry["tokenId"], route
+        assert entry["action"].startswith(f"{entry['subject']}."), route

@@ -183,8 +183,9 @@ def test_lists_hold_nothing_of_another_organization(found):
 
 
 def deleting_last(routes):
+    """Deletions come last, and what cannot be undone after them."""
     return sorted(
-        routes.items(), key=lambda item: (item[0][0] == "DELETE", item[0][1].endswith("/erase"))
+        routes.items(), key=lambda item: (item[0][1].endswith("/erase"), item[0][0] == "DELETE")
     )
 
 

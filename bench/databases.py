@@ -58,13 +58,22 @@ def _postgres() -> Iterator[str]:
             server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
 
+def backends(url: str) -> list[int]:
+    """The server's processes that serve connections to this database; none for SQLite."""
+    if url.startswith("sqlite"):
+        return []
+    with psycopg.connect(url) as connection:
+        query = (
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return [pid for (pid,) in connection.execute(query)]
+
+
 def move_backends(url: str, core: int) -> bool:
     """Move the server's processes of this database to `core`; whether that was possible."""
-    with psycopg.connect(url.replace("+psycopg", "")) as connection:
-        query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-        pids = [pid for (pid,) in connection.execute(query)]
     try:
-        for pid in pids:
+        for pid in backends(url):
             os.sched_setaffinity(pid, {core})
     except (PermissionError, ProcessLookupError):  # another's, or on another machine
         return False

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from statistics import median
-from typing import Any
 
 from bench import machine
 from bench.databases import POSTGRES, opened, settle, throw_away
 from bench.machine import MEASURED_CORE, OTHER_CORE
-from bench.processes import child, environment_of
-from bench.report import Figure, spread, table
+from bench.processes import child
+from bench.report import Figure, parts_table, spread, table
+from bench.rounds import Round, engine
 from bench.schools import IN_FLIGHT, PUBLIC_URL, School, open_school
 
 WEBHOOKS = 16  # each of an organization of its own: an event, a delivery
 BUDGETS = {"sqlite": 0.40, "postgres": 0.33}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
-    """What sending `number` requests took."""
-
-    number: int
-    seconds: float
-    cpu: float
-    parts: Mapping[str, float]
-
-    @property
-    def rate(self) -> float:
-        return self.number / self.seconds
-
-    @property
-    def cpu_us(self) -> float:
-        return self.cpu / self.number * 1e6
 
 
 def measure(kind: str, *, smoke: bool) -> list[Figure]:
@@ -49,7 +30,7 @@ def measure(kind: str, *, smoke: bool) -> list[Figure]:
             for _ in range(rounds):
                 _fill(schools, number, url)
                 bare.append(_bare(url, number))
-                ours.append(_dispatcher(url, number, parts=False))
+                ours.append(_dispatcher(url, number))
             _fill(schools, number, url)
             profiled = _dispatcher(url, number, parts=True)
         heard = sink.ask("how many")
@@ -66,7 +47,8 @@ def measure(kind: str, *, smoke: bool) -> list[Figure]:
         ["dispatcher", *_figures(ours), f"{ratio:.2f}", f"{by_cpu:.2f}"],
     ]
     print(table(head, rows))
-    print(_parts(profiled))
+    title = f"part (a sampled round, {profiled.cpu_us:.0f} us)"
+    print("\n" + parts_table(title, {"CPU us each": profiled.parts_us}))
     # who shares the machine spoils the one, who waits for the disk shows only in the other
     return [Figure(name="ratio", value=min(ratio, by_cpu), budget=BUDGETS[kind], at_least=True)]
 
@@ -87,18 +69,6 @@ def _figures(rounds: list[Round]) -> Iterator[str]:
     yield f"{median(each.cpu_us for each in rounds):.0f}"
 
 
-def _parts(profiled: Round) -> str:
-    """The sampled round's parts, as microseconds of CPU for each delivery."""
-    total = sum(profiled.parts.values()) or 1.0
-    parts = sorted(profiled.parts.items(), key=lambda part: -part[1])
-    rows = [
-        [name, f"{seconds / total * profiled.cpu_us:.1f}", f"{seconds / total:.0%}"]
-        for name, seconds in parts
-    ]
-    title = f"part (a sampled round, {profiled.cpu_us:.0f} us)"
-    return "\n" + table([title, "CPU us each", "share"], rows)
-
-
 def _fill(schools: list[School], number: int, url: str) -> None:
     for school in schools:
         school.fill(number // len(schools))
@@ -113,17 +83,9 @@ def _bare(url: str, number: int) -> Round:
         told = bare.ask("go")
     if told["good"] != number:
         raise RuntimeError(f"{number} were sent and {told['good']} answered")
-    return _round(number, told)
+    return Round(number=number, seconds=told["seconds"], cpu=told["cpu"])
 
 
-def _dispatcher(url: str, number: int, *, parts: bool) -> Round:
-    environment = environment_of(url)
-    given = {"url": url, "number": number, "beside": OTHER_CORE, "parts": parts}
-    with child("dispatcher", MEASURED_CORE, given, environment=environment) as dispatcher:
-        return _round(number, dispatcher.ask("go"))
-
-
-def _round(number: int, told: Mapping[str, Any]) -> Round:
-    return Round(
-        number=number, seconds=told["seconds"], cpu=told["cpu"], parts=told.get("parts", {})
-    )
+def _dispatcher(url: str, number: int, *, parts: bool = False) -> Round:
+    with engine(url) as dispatcher:
+        return dispatcher.drain(number, parts=parts)

@@ -63,7 +63,7 @@ def _postgres(url: str | None) -> list[str]:
 
 def cpu_seconds(pids: Iterable[int]) -> float:
     """What the living threads of these processes have used so far, to the nanosecond."""
-    return sum(_on_cpu(path) for pid in pids for path in Path(f"/proc/{pid}/task").iterdir()) / 1e9
+    return sum(_on_cpu(path) for pid in pids for path in Path("/proc").glob(f"{pid}/task/*")) / 1e9
 
 
 def _on_cpu(thread: Path) -> int:

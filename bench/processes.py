@@ -38,10 +38,13 @@ class Child:
 
     def ask(self, document: Any = None) -> Any:
         """What it says to `document`."""
+        self.tell(document)
+        return self.say()
+
+    def tell(self, document: Any = None) -> None:
         assert self.process.stdin is not None  # noqa: S101 - opened as a pipe
         self.process.stdin.write(json.dumps(document) + "\n")
         self.process.stdin.flush()
-        return self.say()
 
 
 @contextmanager

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A measured value beside its budget; `unit` is empty for a ratio."""
+    """A measured value beside its budget, where it has one; `unit` is empty for a ratio."""
 
     name: str
     value: float
-    budget: float
+    budget: float | None = None
     unit: str = ""
     at_least: bool = False  # else at most
 
     @property
     def is_met(self) -> bool:
+        if self.budget is None:
+            return True
         return self.value >= self.budget if self.at_least else self.value <= self.budget
 
     def __str__(self) -> str:
-        return f"{self.name}={self.value:.3g}{self.unit} budget={self.budget:g}{self.unit}"
+        digits = ".0f" if self.value >= 1_000 else ".3g"
+        measured = f"{self.name}={self.value:{digits}}{self.unit}"
+        return measured if self.budget is None else f"{measured} budget={self.budget:g}{self.unit}"
 
 
 def verdict(name: str, figures: Sequence[Figure]) -> str:
-    state = "ok" if all(figure.is_met for figure in figures) else "short"
-    return " ".join([name, *map(str, figures), state])
+    """The last line of a benchmark; says `ok` or `short` where there is a budget."""
+    words = [name, *map(str, figures)]
+    if any(figure.budget is not None for figure in figures):
+        words.append("ok" if all(figure.is_met for figure in figures) else "short")
+    return " ".join(words)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -44,3 +51,12 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 def spread(values: Sequence[float], digits: int = 0) -> str:
     """The least and the most of the rounds."""
     return f"{min(values):,.{digits}f}-{max(values):,.{digits}f}"
+
+
+def parts_table(title: str, columns: Mapping[str, Mapping[str, float]]) -> str:
+    """What each part takes in each of the `columns`, the largest of the first column on top."""
+    found = {name for column in columns.values() for name in column}
+    first, *_ = columns.values()
+    names = sorted(found, key=lambda name: (-first.get(name, 0.0), name))
+    rows = [[name, *(f"{each.get(name, 0.0):.1f}" for each in columns.values())] for name in names]
+    return table([title, *columns], rows)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, bindparam, select
 
 from coursebell.domain.lists import AuditFilters, Page, Slice
 from coursebell.domain.model import Actor, ActorKind, new_id
+from coursebell.storage.columns import Instant
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import equals, in_range, slice_of
+from coursebell.storage.prepared import insertion
 from coursebell.storage.tables import audit
 
 
@@ -30,25 +32,41 @@ class Change:
 
 
 def insert_changes(tx: Transaction, changes: Sequence[Change], now: datetime) -> None:
-    rows = [
-        {
-            "id": new_id(),
-            "organization_id": change.actor.organization_id,
-            "at": now,
-            "actor": change.actor.kind,
-            "user_id": change.actor.user_id,
-            "token_id": change.actor.token_id,
-            "action": change.action,
-            "subject": change.subject,
-            "subject_id": change.subject_id,
-            "before": change.before,
-            "after": change.after,
-            "reason": change.reason,
-        }
-        for change in changes
-    ]
-    if rows:
-        tx.execute(insert(audit), rows)
+    _INSERT.run(tx, map(_row, changes), at=now)
+
+
+_INSERT = insertion(
+    audit,
+    "id",
+    "organization_id",
+    "actor",
+    "user_id",
+    "token_id",
+    "action",
+    "subject",
+    "subject_id",
+    "before",
+    "after",
+    "reason",
+    at=bindparam("at", type_=Instant()),
+)
+
+
+def _row(change: Change) -> tuple[object, ...]:
+    actor = change.actor
+    return (
+        new_id(),
+        actor.organization_id,
+        actor.kind,
+        actor.user_id,
+        actor.token_id,
+        change.action,
+        change.subject,
+        change.subject_id,
+        change.before,
+        change.after,
+        change.reason,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     and_,
+    bindparam,
     delete,
     exists,
     insert,
@@ -26,6 +27,7 @@ from coursebell.domain.model import MoveOn, Offering, Policy, Status
 from coursebell.storage.columns import contains_word, is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import has_text, in_range, slice_of
+from coursebell.storage.prepared import Prepared, among
 from coursebell.storage.tables import courses, offerings, registrations, users
 
 
@@ -72,16 +74,22 @@ def find_offering(
 def ruled_offerings(
     tx: Transaction, organization_id: str, offering_ids: set[str]
 ) -> Mapping[str, RuledOffering]:
-    query = (
-        select(
-            offerings,
-            courses.c.passing_grade.label("course_passing_grade"),
-            courses.c.move_on.label("course_move_on"),
-        )
-        .join(courses, courses.c.id == offerings.c.course_id)
-        .where(offerings.c.organization_id == organization_id, offerings.c.id.in_(offering_ids))
+    rows = _RULED.rows(tx, organization_id=organization_id, ids=offering_ids)
+    return {row.id: _ruled(row) for row in rows}
+
+
+_RULED = Prepared(
+    select(
+        offerings,
+        courses.c.passing_grade.label("course_passing_grade"),
+        courses.c.move_on.label("course_move_on"),
     )
-    return {row.id: _ruled(row) for row in tx.execute(query)}
+    .join(courses, courses.c.id == offerings.c.course_id)
+    .where(
+        offerings.c.organization_id == bindparam("organization_id"),
+        among(offerings.c.id, "ids"),
+    )
+)
 
 
 def list_offerings(

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, insert, select
+from sqlalchemy import Boolean, Row, String, and_, bindparam, literal, select
 
 from coursebell.domain.events import NewEvent, encode
 from coursebell.domain.lists import EventFilters, Page, Slice
 from coursebell.domain.model import DeliveryKind, DeliveryStatus, Event, Source, new_id
+from coursebell.storage.columns import Instant
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import equals, in_range, slice_of
+from coursebell.storage.prepared import clock, insertion
 from coursebell.storage.tables import deliveries, events
 
 
@@ -33,50 +35,79 @@ def insert_events(
     tx: Transaction, organization_id: str, new: Sequence[NewEvent], *, is_test: bool = False
 ) -> list[int]:
     """The keys of the events, in the order given."""
-    rows = [
-        {
-            "id": event.id,
-            "organization_id": organization_id,
-            "name": event.name,
-            "source": event.source,
-            "occurred_at": event.occurred_at,
-            "user_id": event.user_id,
-            "registration_id": event.registration_id,
-            "registration_seq": event.registration_seq,
-            "offering_id": event.offering_id,
-            "is_test": is_test,
-            "body": encode(event.document),
-        }
-        for event in new
-    ]
-    if not rows:
-        return []
-    statement = insert(events).returning(events.c.key, sort_by_parameter_order=True)
-    return list(tx.execute(statement, rows).scalars())
+    rows = [_event_row(event) for event in new]
+    shared = {"organization_id": organization_id, "is_test": is_test}
+    keys = {row.id: row.key for row in _INSERT_EVENTS.returned(tx, rows, **shared)}
+    return [keys[event.id] for event in new]
+
+
+_INSERT_EVENTS = insertion(
+    events,
+    "id",
+    "name",
+    "source",
+    "occurred_at",
+    "user_id",
+    "registration_id",
+    "registration_seq",
+    "offering_id",
+    "body",
+    organization_id=bindparam("organization_id", type_=String()),
+    is_test=bindparam("is_test", type_=Boolean()),
+    returning=("id", "key"),
+)
+
+
+def _event_row(event: NewEvent) -> tuple[object, ...]:
+    return (
+        event.id,
+        event.name,
+        event.source,
+        event.occurred_at,
+        event.user_id,
+        event.registration_id,
+        event.registration_seq,
+        event.offering_id,
+        encode(event.document),
+    )
 
 
 def insert_deliveries(
     tx: Transaction, organization_id: str, new: Sequence[NewDelivery], now: datetime
 ) -> list[str]:
     """Their public ids, in the order given. They are due at once."""
-    rows = [
-        {
-            "id": new_id(),
-            "organization_id": organization_id,
-            "webhook_id": delivery.webhook_id,
-            "event_key": delivery.event_key,
-            "registration_id": delivery.registration_id,
-            "kind": delivery.kind,
-            "status": delivery.status,
-            "attempts": 0,
-            "body": delivery.body,
-            "created_at": now,
-        }
-        for delivery in new
-    ]
-    if rows:
-        tx.execute(insert(deliveries).values(due_at=tx.clock(now)), rows)
-    return [str(row["id"]) for row in rows]
+    rows = [_delivery_row(delivery) for delivery in new]
+    shared = {"organization_id": organization_id, "created_at": now, "now": now}
+    _INSERT_DELIVERIES.run(tx, rows, **shared)
+    return [str(row[0]) for row in rows]
+
+
+_INSERT_DELIVERIES = insertion(
+    deliveries,
+    "id",
+    "webhook_id",
+    "event_key",
+    "registration_id",
+    "kind",
+    "status",
+    "body",
+    organization_id=bindparam("organization_id", type_=String()),
+    attempts=literal(0),
+    due_at=clock(),
+    created_at=bindparam("created_at", type_=Instant()),
+)
+
+
+def _delivery_row(delivery: NewDelivery) -> tuple[object, ...]:
+    return (
+        new_id(),
+        delivery.webhook_id,
+        delivery.event_key,
+        delivery.registration_id,
+        delivery.kind,
+        delivery.status,
+        delivery.body,
+    )
 
 
 def find_event(tx: Transaction, organization_id: str, event_id: str) -> Event | None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, func, insert, or_, select, text, update
+from sqlalchemy import Row, Select, and_, bindparam, func, insert, or_, select, text, update
 
 from coursebell.domain.lists import Page, Slice, UserFilters
 from coursebell.domain.model import Organization, Role, SignIn, User
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import equals, has_text, in_range, slice_of
+from coursebell.storage.prepared import Prepared, among
 from coursebell.storage.tables import organizations, users
 
 USER_COLUMNS = (
@@ -188,10 +189,15 @@ def list_users_by_id(
     tx: Transaction, organization_id: str, user_ids: set[str]
 ) -> Mapping[str, User]:
     """Those that exist, deleted ones too: history points at them."""
-    query = select(*USER_COLUMNS).where(
-        users.c.organization_id == organization_id, users.c.id.in_(user_ids)
+    rows = _BY_ID.rows(tx, organization_id=organization_id, ids=user_ids)
+    return {row.id: read_user(row) for row in rows}
+
+
+_BY_ID = Prepared(
+    select(*USER_COLUMNS).where(
+        users.c.organization_id == bindparam("organization_id"), among(users.c.id, "ids")
     )
-    return {row.id: read_user(row) for row in tx.execute(query)}
+)
 
 
 def lock_living_users(

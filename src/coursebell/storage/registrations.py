@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, func, insert, select, text, tuple_, update
+from sqlalchemy import Row, Select, String, bindparam, func, select, text, tuple_, update
 
 from coursebell.domain.lists import Page, RegistrationFilters, Slice
 from coursebell.domain.model import MoveOn, Policy, Registration, Source, Status
 from coursebell.storage.columns import is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import equals, in_range, slice_of
+from coursebell.storage.prepared import Batch, Prepared, among, insertion
 from coursebell.storage.tables import offerings, registrations
 
 
@@ -21,19 +22,17 @@ def insert_registrations(
 ) -> None:
     """Raises `RaceError` when a user would have two active ones for an offering."""
     rows = [
-        {
-            "id": registration.id,
-            "organization_id": organization_id,
-            "user_id": registration.user_id,
-            "offering_id": registration.offering_id,
-            "attempt": registration.attempt,
-            "created_at": registration.created_at,
-            **_values(registration),
-        }
+        (
+            registration.id,
+            registration.user_id,
+            registration.offering_id,
+            registration.attempt,
+            registration.created_at,
+            *_changeable(registration),
+        )
         for registration in new
     ]
-    if rows:
-        tx.execute(insert(registrations), rows)
+    _INSERT.run(tx, rows, organization_id=organization_id)
 
 
 def update_registrations(tx: Transaction, changed: Iterable[Registration]) -> None:
@@ -41,28 +40,35 @@ def update_registrations(tx: Transaction, changed: Iterable[Registration]) -> No
 
     Ended ones first: at no moment has a user two active attempts at an offering.
     """
-    in_order = sorted(changed, key=lambda registration: registration.status is Status.ACTIVE)
-    statement = (
-        update(registrations)
-        .where(registrations.c.id == bindparam("row_id"))
-        .values({name: bindparam(name) for name in _CHANGEABLE})
-    )
-    rows = [{"row_id": registration.id, **_values(registration)} for registration in in_order]
-    if rows:
-        tx.execute(statement, rows)
+    in_order = list(changed)
+    for active in (False, True):
+        _UPDATE.run(
+            tx,
+            [
+                (registration.id, *_changeable(registration))
+                for registration in in_order
+                if (registration.status is Status.ACTIVE) is active
+            ],
+        )
 
 
 def lock_registrations(
     tx: Transaction, organization_id: str, ids: set[str]
 ) -> Mapping[str, Registration]:
     """Those that exist, locked in one order, so that batches cannot deadlock."""
-    query = (
-        select(registrations)
-        .where(registrations.c.organization_id == organization_id, registrations.c.id.in_(ids))
-        .order_by(registrations.c.key)
-        .with_for_update()
+    rows = _LOCK.rows(tx, organization_id=organization_id, ids=ids)
+    return {row.id: read_registration(row) for row in rows}
+
+
+_LOCK = Prepared(
+    select(registrations)
+    .where(
+        registrations.c.organization_id == bindparam("organization_id"),
+        among(registrations.c.id, "ids"),
     )
-    return {row.id: read_registration(row) for row in tx.execute(query)}
+    .order_by(registrations.c.key)
+    .with_for_update()
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,22 +208,38 @@ _CHANGEABLE = (
 )
 
 
-def _values(registration: Registration) -> dict[str, Any]:
+_INSERT = insertion(
+    registrations,
+    *("id", "user_id", "offering_id", "attempt", "created_at", *_CHANGEABLE),
+    organization_id=bindparam("organization_id", type_=String()),
+)
+_UPDATE = Batch(
+    {"row_id": registrations.c.id, **{name: registrations.c[name] for name in _CHANGEABLE}},
+    lambda given: (
+        update(registrations)
+        .where(registrations.c.id == given["row_id"])
+        .values({name: given[name] for name in _CHANGEABLE})
+    ),
+)
+
+
+def _changeable(registration: Registration) -> tuple[object, ...]:
+    """The values of `_CHANGEABLE`, in its order."""
     policy = registration.policy
-    return {
-        "status": registration.status,
-        "grade": registration.grade,
-        "source": registration.source,
-        "grader_id": registration.grader_id,
-        "grader_comment": registration.grader_comment,
-        "begin_at": registration.begin_at,
-        "last_active_at": registration.last_active_at,
-        "end_at": registration.end_at,
-        "extended": registration.extended,
-        "event_count": registration.event_count,
-        "policy_passing_grade": None if policy is None else policy.passing_grade,
-        "policy_move_on": None if policy is None else policy.move_on,
-    }
+    return (
+        registration.status,
+        registration.grade,
+        registration.source,
+        registration.grader_id,
+        registration.grader_comment,
+        registration.begin_at,
+        registration.last_active_at,
+        registration.end_at,
+        registration.extended,
+        registration.event_count,
+        None if policy is None else policy.passing_grade,
+        None if policy is None else policy.move_on,
+    )
 
 
 def read_registration(row: Row[Any]) -> Registration:

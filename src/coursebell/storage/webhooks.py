@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, insert, select, update
 
 from coursebell.domain.lists import Page, Slice
 from coursebell.domain.model import Method, Payload, Webhook, WebhookKind, WebhookStatus
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import slice_of
+from coursebell.storage.prepared import Prepared
 from coursebell.storage.seal import Seal
 from coursebell.storage.tables import webhooks
 
@@ -111,17 +112,6 @@ def list_webhooks(tx: Transaction, organization_id: str, page: Page) -> Slice[We
 
 def list_subscriptions(tx: Transaction, organization_id: str) -> list[Subscription]:
     """Of every webhook there is, in the order they were made."""
-    query = (
-        select(
-            webhooks.c.id,
-            webhooks.c.events,
-            webhooks.c.filters,
-            webhooks.c.payload,
-            webhooks.c.status,
-        )
-        .where(webhooks.c.organization_id == organization_id, webhooks.c.deleted_at.is_(None))
-        .order_by(webhooks.c.key)
-    )
     return [
         Subscription(
             webhook_id=row.id,
@@ -130,8 +120,24 @@ def list_subscriptions(tx: Transaction, organization_id: str) -> list[Subscripti
             payload=Payload(row.payload),
             status=WebhookStatus(row.status),
         )
-        for row in tx.execute(query)
+        for row in _SUBSCRIPTIONS.rows(tx, organization_id=organization_id)
     ]
+
+
+_SUBSCRIPTIONS = Prepared(
+    select(
+        webhooks.c.id,
+        webhooks.c.events,
+        webhooks.c.filters,
+        webhooks.c.payload,
+        webhooks.c.status,
+    )
+    .where(
+        webhooks.c.organization_id == bindparam("organization_id"),
+        webhooks.c.deleted_at.is_(None),
+    )
+    .order_by(webhooks.c.key)
+)
 
 
 def list_targets(tx: Transaction, webhook_ids: Iterable[str]) -> dict[str, Target]:

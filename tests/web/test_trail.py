@@ -13,6 +13,10 @@ from web.test_permissions import ROUTES, deleting_last, send
 MUTATING = [route for route, _ in deleting_last(ROUTES) if route[0] != "GET"]
 
 
+def another_user(school, ids):
+    return {"user_id": school.user("Ada")}
+
+
 def active_registration(school, ids):
     return {"registration_id": school.registration(user_id=ids["user_id"])}
 
@@ -32,6 +36,7 @@ def paused_webhook(school, ids):
 
 # What a route needs that `one_of_each` has not got; and the body, where another must be sent.
 NEEDS = {
+    ("DELETE", "/users/{user_id}"): another_user,
     ("DELETE", "/courses/{course_id}"): empty_course,
     ("DELETE", "/offerings/{offering_id}"): empty_offering,
     ("POST", "/registrations"): empty_offering,

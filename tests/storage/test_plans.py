@@ -8,7 +8,11 @@ import pytest
 import sqlalchemy as sa
 
 from coursebell.domain.completion import Command
-from coursebell.storage import deliveries, offerings, registrations
+from coursebell.domain.events import EventName
+from coursebell.domain.lists import EventFilters
+from coursebell.domain.model import new_id
+from coursebell.domain.samples import sample_event
+from coursebell.storage import deliveries, feed, offerings, outbox, registrations
 from coursebell.storage.database import Database
 from coursebell.storage.tables import deliveries as delivery_rows
 from coursebell.storage.tables import registrations as registration_rows
@@ -134,6 +138,25 @@ def test_halting_reads_only_what_is_active(school, ended):
         # either is small: both hold active registrations only
         assert_matches(plan, "registrations_(to_halt|one_active)")
         assert "Seq Scan on registrations" not in plan
+
+
+def test_a_page_of_the_feed_is_one_range_of_an_index(school):
+    with school.database.transaction() as tx:
+        new = [sample_event(EventName.USER_CREATED, new_id(), NOW) for _ in range(3000)]
+        outbox.insert_events(tx, school.organization.id, new)
+    analyze(school.database)
+
+    with school.database.snapshot() as tx, plans_of(school.database) as plans:
+        found = feed.list_between(
+            tx, school.organization.id, EventFilters(), after=1000, until=2000, limit=100
+        )
+
+    assert [event.position for event in found] == list(range(1001, 1101))
+    assert_matches(
+        plans[0], searches(school.database, "events_in_order", "organization_id", "position")
+    )
+    assert "Sort" not in plans[0]
+    assert "TEMP B-TREE" not in plans[0]
 
 
 def assert_matches(plan: str, pattern: str) -> None:

@@ -288,6 +288,7 @@ class Event:
     registration_id: str | None
     registration_seq: int | None  # counts a registration's events from 1
     offering_id: str | None
+    position: int  # in the order of commits, from 1 without a gap within the organization
     body: bytes | None  # None: removed by retention
 
 

@@ -88,8 +88,8 @@ def _register(
         happened.append(_event(batch, enrolment, registration, now))
         changes.append(_change(enrolment, registration))
     registrations.insert_registrations(tx, organization_id, new)
-    publish(tx, registrar, organization_id, happened, now)
     audit.insert_changes(tx, changes, now)
+    publish(tx, registrar, organization_id, happened, now)
     return results
 
 

@@ -116,10 +116,10 @@ def insert_new_users(
         events.user_created(event_id=new_id(), source=Source.ADMIN, now=now, user=user)
         for user in created
     ]
-    publish(tx, registrar, organization.id, happened, now)
     audit.insert_changes(
         tx, [trail.change(actor, "user.create", None, user) for user in created], now
     )
+    publish(tx, registrar, organization.id, happened, now)
     return results
 
 

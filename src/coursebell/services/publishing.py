@@ -24,11 +24,15 @@ def publish(
     events: Sequence[NewEvent],
     now: datetime,
 ) -> None:
-    """Store `events` and what they owe to webhooks, and wake the dispatcher when this commits."""
+    """Store `events` and what they owe to webhooks, and wake the dispatcher when this commits.
+
+    The last thing that a use case does: from here to the commit, others of the organization that
+    publish have to wait (see `outbox.take_positions`).
+    """
     if not events:
         return
-    keys = outbox.insert_events(tx, organization_id, events)
     subscriptions = webhooks.list_subscriptions(tx, organization_id)
+    keys = outbox.insert_events(tx, organization_id, events)
     owed = [
         _delivery(key, event, subscription, registrar.public_url)
         for key, event in zip(keys, events, strict=True)

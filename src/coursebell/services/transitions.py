@@ -81,8 +81,8 @@ def apply(
         except CoursebellError as exc:
             results.append(exc)
     registrations.update_registrations(tx, batch.changed.values())
-    publish(tx, registrar, organization_id, batch.events, now)
     audit.insert_changes(tx, batch.changes, now)
+    publish(tx, registrar, organization_id, batch.events, now)
     return results
 
 

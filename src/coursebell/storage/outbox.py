@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import repeat
 from typing import Any
 
-from sqlalchemy import Boolean, Row, String, and_, bindparam, literal, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Row,
+    String,
+    and_,
+    bindparam,
+    literal,
+    select,
+    update,
+)
 
 from coursebell.domain.events import NewEvent, encode
 from coursebell.domain.lists import EventFilters, Page, Slice
@@ -15,8 +27,8 @@ from coursebell.domain.model import DeliveryKind, DeliveryStatus, Event, Source,
 from coursebell.storage.columns import Instant
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import equals, in_range, slice_of
-from coursebell.storage.prepared import clock, insertion
-from coursebell.storage.tables import deliveries, events
+from coursebell.storage.prepared import Prepared, clock, insertion
+from coursebell.storage.tables import deliveries, event_counters, events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +43,36 @@ class NewDelivery:
     body: bytes | None
 
 
+def take_positions(tx: Transaction, organization_id: str, number: int) -> range:
+    """The next `number` positions of the organization.
+
+    Until this transaction ends, the next ones are out of everybody's reach: so positions are in
+    the order of commits, and those that are rolled back are given again.
+    """
+    (row,) = _TAKE_POSITIONS.rows(tx, organization_id=organization_id, number=number)
+    return range(row.last - number + 1, row.last + 1)
+
+
+_TAKE_POSITIONS = Prepared(
+    update(event_counters)
+    .where(event_counters.c.organization_id == bindparam("organization_id"))
+    .values(last=event_counters.c.last + bindparam("number", type_=BigInteger()))
+    .returning(event_counters.c.last)
+)
+
+
 def insert_events(
     tx: Transaction, organization_id: str, new: Sequence[NewEvent], *, is_test: bool = False
 ) -> list[int]:
-    """The keys of the events, in the order given."""
-    rows = [_event_row(event) for event in new]
+    """The keys of the events, in the order given, which is also that of their positions.
+
+    Their positions are taken now and nobody else can take the next ones before this commits, so
+    this belongs at the end of a transaction. Test events have none.
+    """
+    if not new:
+        return []
+    positions = repeat(None) if is_test else take_positions(tx, organization_id, len(new))
+    rows = [_event_row(*each) for each in zip(new, positions, strict=False)]
     shared = {"organization_id": organization_id, "is_test": is_test}
     keys = {row.id: row.key for row in _INSERT_EVENTS.returned(tx, rows, **shared)}
     return [keys[event.id] for event in new]
@@ -51,6 +88,7 @@ _INSERT_EVENTS = insertion(
     "registration_id",
     "registration_seq",
     "offering_id",
+    "position",
     "body",
     organization_id=bindparam("organization_id", type_=String()),
     is_test=bindparam("is_test", type_=Boolean()),
@@ -58,7 +96,7 @@ _INSERT_EVENTS = insertion(
 )
 
 
-def _event_row(event: NewEvent) -> tuple[object, ...]:
+def _event_row(event: NewEvent, position: int | None) -> tuple[object, ...]:
     return (
         event.id,
         event.name,
@@ -68,6 +106,7 @@ def _event_row(event: NewEvent) -> tuple[object, ...]:
         event.registration_id,
         event.registration_seq,
         event.offering_id,
+        position,
         encode(event.document),
     )
 
@@ -127,15 +166,22 @@ def list_events(
     query = (
         select(events)
         .where(
-            and_(events.c.organization_id == organization_id, events.c.is_test.is_(False)),
-            equals(events.c.name, filters.event),
-            equals(events.c.registration_id, filters.registration_id),
-            equals(events.c.user_id, filters.user_id),
-            in_range(events.c.occurred_at, filters.created),
+            events.c.organization_id == organization_id,
+            events.c.position.is_not(None),
+            passes(filters),
         )
-        .order_by(events.c.key.desc())
+        .order_by(events.c.position.desc())
     )
     return slice_of(tx, query, page, read_event)
+
+
+def passes(filters: EventFilters) -> ColumnElement[bool]:
+    return and_(
+        equals(events.c.name, filters.event),
+        equals(events.c.registration_id, filters.registration_id),
+        equals(events.c.user_id, filters.user_id),
+        in_range(events.c.occurred_at, filters.created),
+    )
 
 
 def read_event(row: Row[Any]) -> Event:
@@ -148,5 +194,6 @@ def read_event(row: Row[Any]) -> Event:
         registration_id=row.registration_id,
         registration_seq=row.registration_seq,
         offering_id=row.offering_id,
+        position=row.position,
         body=row.body,
     )

@@ -14,7 +14,7 @@ from coursebell.domain.model import Organization, Role, SignIn, User
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import equals, has_text, in_range, slice_of
 from coursebell.storage.prepared import Prepared, among
-from coursebell.storage.tables import organizations, users
+from coursebell.storage.tables import event_counters, organizations, users
 
 USER_COLUMNS = (
     users.c.id,
@@ -56,6 +56,7 @@ def insert_organization(tx: Transaction, organization: Organization) -> None:
             created_at=organization.created_at,
         )
     )
+    tx.execute(insert(event_counters).values(organization_id=organization.id, last=0))
 
 
 def lock_organizations(tx: Transaction) -> None:

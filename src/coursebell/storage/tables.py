@@ -1,7 +1,8 @@
 """Every table. What a row means stands in `domain.model`; here stands how it is kept.
 
 `key` is the insertion order and the inside name of a row, `id` its public name. Everything belongs
-to an organization, and every query names it.
+to an organization, and every query names it. On PostgreSQL keys are given before the commit, so
+their order is not the order of commits; an event has a `position` for that.
 """
 
 from __future__ import annotations
@@ -240,6 +241,13 @@ webhooks = Table(
 )
 Index("webhooks_in_order", webhooks.c.organization_id, webhooks.c.key)
 
+event_counters = Table(
+    "event_counters",
+    metadata,
+    Column("organization_id", String(32), ForeignKey("organizations.id"), primary_key=True),
+    Column("last", BigInteger, nullable=False),  # the position of the newest event
+)
+
 events = Table(
     "events",
     metadata,
@@ -254,9 +262,10 @@ events = Table(
     Column("registration_seq", Integer),
     Column("offering_id", String(32)),
     Column("is_test", Boolean, nullable=False),
+    Column("position", BigInteger),  # in the order of commits; a test has none
     Column("body", LargeBinary),  # the full profile's bytes; removed by retention
 )
-Index("events_in_order", events.c.organization_id, events.c.key)
+Index("events_in_order", events.c.organization_id, events.c.position, unique=True)
 Index("events_of_registration", events.c.registration_id, events.c.key)
 _of_people = text("registration_id IS NULL")  # the others are found by their registration
 Index(

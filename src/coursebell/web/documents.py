@@ -338,12 +338,21 @@ class EventSummary(Document):
     registration_seq: int | Absent = Field(
         None, description="Counts the registration's events from 1."
     )
+    position: int = Field(description="In the order of commits, from 1 without a gap.")
 
 
 class EventDocument(EventSummary):
     """Something that happened, with what receivers are sent in the full profile."""
 
     body: dict[str, Any] | Absent = Field(None, description="Absent: removed by retention.")
+
+
+class FeedDocument(Document):
+    """Events in the order of commits, oldest first."""
+
+    results: Sequence[EventDocument]
+    next: str = Field(description="From where to read on, now or later. Always there.")
+    more: bool = Field(description="There is more to read at once.")
 
 
 def event_summary(event: Event) -> EventSummary:
@@ -356,6 +365,7 @@ def event_summary(event: Event) -> EventSummary:
         registration_id=event.registration_id,
         offering_id=event.offering_id,
         registration_seq=event.registration_seq,
+        position=event.position,
     )
 
 

@@ -23,6 +23,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from coursebell.domain.changes import UNSET
+from coursebell.domain.feed import Cursor, InvalidCursorError, parse_cursor
 from coursebell.domain.instants import (
     InstantRange,
     InvalidInstantError,
@@ -376,6 +377,25 @@ class Choice(Parameter):
 
     def schema(self) -> dict[str, object]:
         return {"type": "string", "enum": [*self.of, ""]}
+
+
+@dataclass(frozen=True, slots=True)
+class After(Rule):
+    """A cursor of the feed; the empty one is its beginning."""
+
+    def accept(self, value: object) -> Cursor:
+        try:
+            return parse_cursor(_string(value))
+        except InvalidCursorError as exc:
+            raise BrokenRuleError("Must be a position, or the cursor of a next link") from exc
+
+    def schema(self) -> dict[str, object]:
+        return {
+            "type": "string",
+            "pattern": "^([0-9]{1,18}(-[0-9a-f]{8})?)?$",
+            "description": "Read the feed: what was committed after this cursor.",
+            "examples": ["0", "4211-8d1f0a3c"],
+        }
 
 
 @dataclass(frozen=True, slots=True)

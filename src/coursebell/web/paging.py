@@ -19,9 +19,9 @@ def links(request: Request, page: Page, *, more: bool) -> dict[str, str]:
     """
     found = {}
     if more:
-        found["next"] = _link(request, page.offset + page.limit)
+        found["next"] = link(request, "offset", str(page.offset + page.limit))
     if page.offset:
-        before = _link(request, max(0, page.offset - page.limit))
+        before = link(request, "offset", str(max(0, page.offset - page.limit)))
         found |= {"prev": before, "previous": before}
     return found
 
@@ -31,8 +31,9 @@ def address_of(scope: Scope, path: str) -> str:
     return base_of(scope) + path
 
 
-def _link(request: Request, offset: int) -> str:
+def link(request: Request, parameter: str, value: str) -> str:
+    """The address that was asked, with another value of one query parameter."""
     query = parse_qsl(request.url.query, keep_blank_values=True)
-    kept = [(name, value) for name, value in query if name != "offset"]
+    kept = [(name, each) for name, each in query if name != parameter]
     path = address_of(request.scope, request.scope["path"].removeprefix(BASE))
-    return f"{path}?{urlencode([*kept, ('offset', str(offset))])}"
+    return f"{path}?{urlencode([*kept, (parameter, value)])}"

@@ -66,6 +66,17 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "event_counters",
+        sa.Column("organization_id", sa.String(length=32), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"],
+            ["organizations.id"],
+            name=op.f("event_counters_organization_id_fkey"),
+        ),
+        sa.PrimaryKeyConstraint("organization_id", name=op.f("event_counters_pkey")),
+    )
+    op.create_table(
         "events",
         sa.Column(
             "key",
@@ -83,6 +94,7 @@ def upgrade() -> None:
         sa.Column("registration_seq", sa.Integer(), nullable=True),
         sa.Column("offering_id", sa.String(length=32), nullable=True),
         sa.Column("is_test", sa.Boolean(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("events_organization_id_fkey")
@@ -91,7 +103,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("events_id_key")),
     )
     with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.create_index("events_in_order", ["organization_id", "key"], unique=False)
+        batch_op.create_index("events_in_order", ["organization_id", "position"], unique=True)
         batch_op.create_index("events_of_registration", ["registration_id", "key"], unique=False)
         batch_op.create_index(
             "events_of_user",

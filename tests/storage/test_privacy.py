@@ -7,12 +7,20 @@ TREATED = {
     "users": "a pseudonym takes the place of names, addresses, tags, password, language",
     "tokens": "deleted",
     "registrations": "facts stay; what graders wrote goes",
+    "user_field_values": "deleted",
     "events": "bodies are reduced to ids",
     "deliveries": "open ones are cancelled, bodies of reduced profiles go",
     "attempts": "what receivers answered goes",
     "audit": "who, what and when stays; values and reasons go",
 }
-NOT_ABOUT_PEOPLE = {"organizations", "courses", "offering_categories", "offerings", "webhooks"}
+NOT_ABOUT_PEOPLE = {
+    "organizations",
+    "courses",
+    "offering_categories",
+    "offerings",
+    "user_fields",
+    "webhooks",
+}
 
 
 def test_every_table_is_known_to_whoever_erases_a_person():

@@ -34,6 +34,7 @@ COLLECTIONS = (
     "events",
     "tokens",
     "audit",
+    "userfields",
 )
 
 
@@ -155,6 +156,7 @@ class School:
             "delivery_id": delivery["id"],
             "token_id": token,
             "subscription_id": subscription,
+            "field_id": self.field(),
             "event": "offering_completed",
             "email": f"{self.organization.name.lower()}@berg.example",
             "entry_id": self.admin.list("/audit")[0]["id"],
@@ -169,6 +171,10 @@ class School:
             "webhooks",
             **{"url": "http://127.0.0.1:9/hook", "events": ["offering_completed"], **fields},
         )
+
+    def field(self, type: str = "text", **fields) -> str:  # noqa: A002 - the wire's name
+        defaults = {"name": "Shoe size", "categoryName": "Outfit"}
+        return self.admin.create("userfields", type=type, **(defaults | fields))
 
     def subscription(self, event: str = "offering_completed", **filters) -> str:
         """What a Zap gets when it is turned on."""

@@ -72,6 +72,13 @@ ROUTES: dict[tuple[str, str], tuple[str, object]] = {
     ("GET", "/tokens/{token_id}"): ("admin", None),
     ("POST", "/tokens"): ("admin", {"userId": "{user_id}", "name": "A"}),
     ("DELETE", "/tokens/{token_id}"): ("admin", None),
+    ("GET", "/userfields"): ("learner", None),
+    ("GET", "/userfields/{field_id}"): ("learner", None),
+    ("POST", "/userfields"): ("admin", {"type": "text", "name": "A", "categoryName": "A"}),
+    ("PUT", "/userfields/{field_id}"): ("admin", {"name": "Eve"}),
+    ("DELETE", "/userfields/{field_id}"): ("admin", None),
+    ("GET", "/users/{user_id}/userfieldvalues"): ("learner", None),
+    ("PUT", "/users/{user_id}/userfieldvalues"): ("learner", {}),
     ("GET", "/api/zapier/subscription/{event}"): ("admin", None),
     ("POST", "/api/zapier/subscription/{event}"): ("admin", {"hookUrl": "http://127.0.0.1:9/"}),
     ("DELETE", "/api/zapier/subscription/{event}/{subscription_id}"): ("admin", None),
@@ -86,6 +93,12 @@ ROUTES: dict[tuple[str, str], tuple[str, object]] = {
     ),
     ("GET", "/audit"): ("admin", None),
     ("GET", "/audit/{entry_id}"): ("admin", None),
+}
+# What an instructor is told to leave to others, whoever the user is.
+OF_ONESELF = {
+    ("PUT", "/users/{user_id}"),
+    ("GET", "/users/{user_id}/export"),
+    ("PUT", "/users/{user_id}/userfieldvalues"),
 }
 REFERRING = [route for route, (_, body) in ROUTES.items() if "_id}" in str(body)]
 
@@ -143,10 +156,7 @@ def test_what_belongs_to_another_organization_is_unknown(found, role):
             continue
         answer = send(school.client(role), method, path, body, foreign)
 
-        is_own_rule = role == "instructor" and (method, path) in (
-            ("PUT", "/users/{user_id}"),
-            ("GET", "/users/{user_id}/export"),
-        )
+        is_own_rule = role == "instructor" and (method, path) in OF_ONESELF
         if not is_own_rule:
             assert (answer.status_code, answer.json()) == (404, UNKNOWN), (method, path)
         unknown = send(school.client(role), method, path, body, nobody)

@@ -34,6 +34,7 @@ SCHEMAS = {
     "Events": ("EventDocument",),
     "Deliveries": ("DeliveryDocument", "AttemptDocument"),
     "Tokens": ("TokenDocument", "TokenCreation"),
+    "User fields": ("UserFieldDocument", "UserFieldCreation", "OptionDocument"),
     "Zapier": (
         "Subscription",
         "SubscriptionDocument",

@@ -95,6 +95,7 @@ def furnished(school: Any) -> Any:
     school.admin.put(f"/registrations/{school.registration(offering)}", {"grade": 90})
     school.registration(offering, school.user(name))
     school.subscription()
+    school.field(name=name)
     return school
 
 
@@ -107,6 +108,7 @@ def known_ids(school: Any, other: Any) -> dict[str, list[str]]:
         "registration_id": "/registrations",
         "webhook_id": "/webhooks",
         "subscription_id": "/webhooks",
+        "field_id": "/userfields",
         "event_id": "/events",
         "entry_id": "/audit",
     }

@@ -50,7 +50,8 @@ NEEDS = {
 BODIES = {
     ("POST", "/gradebook/complete"): lambda ids: {
         "completions": [{"registrationId": ids["registration_id"], "grade": 90}]
-    }
+    },
+    ("PUT", "/users/{user_id}/userfieldvalues"): lambda ids: {ids["field_id"]: "42"},
 }
 
 

@@ -78,6 +78,15 @@ class RegistrationFilters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UserFieldFilters:
+    created: InstantRange | None = None
+    name: str | None = None
+    type: str | None = None
+    category_name: str | None = None
+    category_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilters:
     event: str | None = None
     registration_id: str | None = None

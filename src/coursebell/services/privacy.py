@@ -5,18 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from coursebell.domain import events
 from coursebell.domain.model import Actor, Event, Role, Source, Token, User, new_id
 from coursebell.domain.people import pseudonym_of
+from coursebell.domain.user_fields import Value
 from coursebell.errors import ForbiddenError, InvalidInputError, NotFoundError
 from coursebell.services import people as user_cases
 from coursebell.services.publishing import publish
 from coursebell.services.registrar import Registrar
-from coursebell.storage import audit, people, privacy, registrations
+from coursebell.storage import audit, people, privacy, registrations, user_fields
 from coursebell.storage.audit import Entry
 from coursebell.storage.database import Transaction
 from coursebell.storage.people import Person
@@ -29,6 +30,7 @@ class Dossier:
     """Everything that is kept about a person, each part oldest first."""
 
     user: User
+    field_values: Mapping[str, Value]  # by the id of the user field, private ones too
     registrations: Sequence[TitledRegistration]
     tokens: Sequence[Token]
     events: Sequence[Event]
@@ -49,6 +51,7 @@ def export_person(registrar: Registrar, actor: Actor, user_id: str) -> Dossier:
         subjects |= privacy.list_token_subjects(tx, organization_id, user_id)
         return Dossier(
             user=person.user,
+            field_values=user_fields.list_values(tx, organization_id, user_id, with_private=True),
             registrations=taken,
             tokens=held,
             events=privacy.list_events(tx, keys),
@@ -90,6 +93,7 @@ def _forget(
     organization = people.get_organization(tx, actor.organization_id)
     people.write_pseudonym(tx, organization.id, pseudonym_of(user, organization.locale), now)
     registrations.forget_comments(tx, organization.id, user.id)
+    user_fields.delete_values_of_user(tx, organization.id, user.id)
     keys = privacy.list_event_keys(tx, organization.id, user.id)
     privacy.cancel_open_deliveries(tx, keys, now)
     privacy.reduce_events(tx, keys)

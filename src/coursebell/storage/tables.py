@@ -354,3 +354,39 @@ Index(
     sqlite_where=_of_tokens,
     postgresql_where=_of_tokens,
 )
+
+user_fields = Table(
+    "user_fields",
+    metadata,
+    _key(),
+    _id(),
+    _reference("organization_id", "organizations"),
+    Column("type", String(16), nullable=False),
+    Column("name", Text),
+    Column("category_name", Text, nullable=False),
+    Column("category_type", String(8), nullable=False),
+    Column("order_index", Integer, nullable=False),
+    Column("required", Boolean, nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("constraints", JSON, nullable=False),
+    Column("message", Text),
+    Column("created_at", Instant, nullable=False),
+)
+Index("user_fields_in_order", user_fields.c.organization_id, user_fields.c.key)
+
+user_field_values = Table(
+    "user_field_values",
+    metadata,
+    _key(),
+    _reference("organization_id", "organizations"),
+    _reference("user_id", "users"),
+    _reference("field_id", "user_fields"),
+    Column("value", Text, nullable=False),  # JSON, as text: SQLite would take 42.0 for 42
+)
+Index(
+    "user_field_values_unique",
+    user_field_values.c.user_id,
+    user_field_values.c.field_id,
+    unique=True,
+)
+Index("user_field_values_of_field", user_field_values.c.field_id)

@@ -41,6 +41,7 @@ from coursebell.domain.model import (
     WebhookKind,
     WebhookStatus,
 )
+from coursebell.domain.user_fields import CategoryType, FieldType, UserField
 from coursebell.storage.audit import Entry
 from coursebell.web.fields import without_defaults
 
@@ -253,6 +254,46 @@ def registration_document(registration: Registration, title: str) -> Registratio
         begin_date=registration.begin_at,
         last_active_date=registration.last_active_at,
         end_date=registration.end_at,
+    )
+
+
+class OptionDocument(Document):
+    """A value that may be chosen."""
+
+    name: str
+    selected: bool = Field(description="Chosen to begin with.")
+
+
+class UserFieldDocument(Document):
+    """Something that the organization asks of its users."""
+
+    id: Id
+    type: FieldType
+    name: str | Absent = Field(None, description="Absent in a message.")
+    category_name: str
+    category_type: CategoryType = Field(description="`private`: not for learners.")
+    order_index: int
+    required: bool
+    options: Sequence[OptionDocument] | Absent = None
+    constraints: dict[str, Any] | Absent = None
+    message: str | Absent = Field(None, description="The text of a message.")
+    created_date: Instant
+
+
+def user_field_document(field: UserField) -> UserFieldDocument:
+    options = [OptionDocument(name=each.name, selected=each.selected) for each in field.options]
+    return UserFieldDocument(
+        id=field.id,
+        type=field.type,
+        name=field.name,
+        category_name=field.category_name,
+        category_type=field.category_type,
+        order_index=field.order_index,
+        required=field.required,
+        options=options or None,
+        constraints=dict(field.constraints) or None,
+        message=field.message,
+        created_date=field.created_at,
     )
 
 
@@ -502,4 +543,6 @@ def _as_api_value(value: object) -> object:
 
 
 def _api_name(name: str) -> str:
+    if "_" not in name:  # an id, of a user field for one, is no name
+        return name
     return to_camel(f"{name.removesuffix('_at')}_date" if name.endswith("_at") else name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -49,6 +50,7 @@ class DossierDocument(Document):
     """Everything that is kept about a person, each part oldest first."""
 
     user: UserDocument
+    user_field_values: dict[str, Any] = Field(description="By the id of the user field.")
     registrations: Sequence[RegistrationDocument]
     tokens: Sequence[TokenDocument]
     events: Sequence[EventDocument]
@@ -59,6 +61,7 @@ class DossierDocument(Document):
 def dossier_document(dossier: Dossier) -> DossierDocument:
     return DossierDocument(
         user=user_document(dossier.user),
+        user_field_values=dict(dossier.field_values),
         registrations=[
             registration_document(each.registration, each.title) for each in dossier.registrations
         ],

@@ -134,6 +134,19 @@ class Pairs(Shape):
 
 
 @dataclass(frozen=True, slots=True)
+class Part(Shape):
+    """An object inside the body, with the properties of a body of its own."""
+
+    of: type[Body]
+
+    def core(self) -> CoreSchema:
+        return self.of.__pydantic_core_schema__
+
+    def schema(self) -> dict[str, object]:
+        return self.of.model_json_schema()
+
+
+@dataclass(frozen=True, slots=True)
 class Anything(Shape):
     """A value that the use case judges."""
 

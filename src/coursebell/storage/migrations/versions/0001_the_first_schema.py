@@ -468,4 +468,64 @@ def upgrade() -> None:
             postgresql_where=sa.text("status = 'active' AND NOT extended"),
         )
 
+    op.create_table(
+        "user_fields",
+        sa.Column(
+            "key",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            sa.Identity(always=True),
+            nullable=False,
+        ),
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("organization_id", sa.String(length=32), nullable=False),
+        sa.Column("type", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("category_name", sa.Text(), nullable=False),
+        sa.Column("category_type", sa.String(length=8), nullable=False),
+        sa.Column("order_index", sa.Integer(), nullable=False),
+        sa.Column("required", sa.Boolean(), nullable=False),
+        sa.Column("options", sa.JSON(), nullable=False),
+        sa.Column("constraints", sa.JSON(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.Column("created_at", columns.Instant(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"],
+            ["organizations.id"],
+            name=op.f("user_fields_organization_id_fkey"),
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("user_fields_pkey")),
+        sa.UniqueConstraint("id", name=op.f("user_fields_id_key")),
+    )
+    with op.batch_alter_table("user_fields", schema=None) as batch_op:
+        batch_op.create_index("user_fields_in_order", ["organization_id", "key"], unique=False)
+
+    op.create_table(
+        "user_field_values",
+        sa.Column(
+            "key",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            sa.Identity(always=True),
+            nullable=False,
+        ),
+        sa.Column("organization_id", sa.String(length=32), nullable=False),
+        sa.Column("user_id", sa.String(length=32), nullable=False),
+        sa.Column("field_id", sa.String(length=32), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["field_id"], ["user_fields.id"], name=op.f("user_field_values_field_id_fkey")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"],
+            ["organizations.id"],
+            name=op.f("user_field_values_organization_id_fkey"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("user_field_values_user_id_fkey")
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("user_field_values_pkey")),
+    )
+    with op.batch_alter_table("user_field_values", schema=None) as batch_op:
+        batch_op.create_index("user_field_values_of_field", ["field_id"], unique=False)
+        batch_op.create_index("user_field_values_unique", ["user_id", "field_id"], unique=True)
+
     # ### end Alembic commands ###

@@ -10,12 +10,16 @@ from coursebell.web.api.v5 import (
     offerings,
     registrations,
     tokens,
+    user_field_values,
+    user_fields,
     users,
     webhooks,
 )
 
 ROUTERS = (
     users.router,
+    user_fields.router,
+    user_field_values.router,
     courses.router,
     offerings.router,
     offering_categories.router,

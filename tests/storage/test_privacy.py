@@ -8,14 +8,18 @@ TREATED = {
     "tokens": "deleted",
     "registrations": "facts stay; what graders wrote goes",
     "user_field_values": "deleted",
+    "user_agreements": "deleted",
     "events": "bodies are reduced to ids",
     "deliveries": "open ones are cancelled, bodies of reduced profiles go",
     "attempts": "what receivers answered goes",
     "audit": "who, what and when stays; values and reasons go",
 }
 NOT_ABOUT_PEOPLE = {
+    "agreement_texts",
+    "agreements",
     "organizations",
     "courses",
+    "event_counters",
     "offering_categories",
     "offerings",
     "user_fields",

@@ -35,6 +35,7 @@ COLLECTIONS = (
     "tokens",
     "audit",
     "userfields",
+    "agreements",
 )
 
 
@@ -157,6 +158,7 @@ class School:
             "token_id": token,
             "subscription_id": subscription,
             "field_id": self.field(),
+            "agreement_type": self.agreement(),
             "event": "offering_completed",
             "email": f"{self.organization.name.lower()}@berg.example",
             "entry_id": self.admin.list("/audit")[0]["id"],
@@ -175,6 +177,13 @@ class School:
     def field(self, type: str = "text", **fields) -> str:  # noqa: A002 - the wire's name
         defaults = {"name": "Shoe size", "categoryName": "Outfit"}
         return self.admin.create("userfields", type=type, **(defaults | fields))
+
+    def agreement(self, type: str = "standard", **fields) -> str:  # noqa: A002 - the wire's name
+        """Its type, by which it is known."""
+        body = {"title": f"Terms of {self.organization.name}", "text": "Be kind."} | fields
+        answer = self.admin.put(f"/agreements/{type}", body)
+        assert answer.status_code == 204, answer.text
+        return type
 
     def subscription(self, event: str = "offering_completed", **filters) -> str:
         """What a Zap gets when it is turned on."""

@@ -36,6 +36,8 @@ GOOD: dict[str, dict] = {
     "create_user_field": {"type": "text", "name": "A", "categoryName": "A"},
     "change_user_field": {},
     "change_user_field_values": {},
+    "write_agreement": {},
+    "agree": {"agreed": True},
     "subscribe": {"hookUrl": "http://127.0.0.1:9/"},
     "create_zapier_user": {"firstName": "A", "lastName": "B", "emailAddress": "c@d.example"},
     "register_student": {"emailAddress": "{email}", "offeringId": "{offering_id}"},

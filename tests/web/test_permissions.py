@@ -77,6 +77,12 @@ ROUTES: dict[tuple[str, str], tuple[str, object]] = {
     ("POST", "/userfields"): ("admin", {"type": "text", "name": "A", "categoryName": "A"}),
     ("PUT", "/userfields/{field_id}"): ("admin", {"name": "Eve"}),
     ("DELETE", "/userfields/{field_id}"): ("admin", None),
+    ("GET", "/agreements"): ("learner", None),
+    ("GET", "/agreements/{agreement_type}"): ("learner", None),
+    ("PUT", "/agreements/{agreement_type}"): ("admin", {"title": "Eve"}),
+    ("GET", "/users/{user_id}/agreements"): ("learner", None),
+    ("GET", "/users/{user_id}/agreements/{agreement_type}"): ("learner", None),
+    ("PUT", "/users/{user_id}/agreements/{agreement_type}"): ("learner", {"agreed": True}),
     ("GET", "/users/{user_id}/userfieldvalues"): ("learner", None),
     ("PUT", "/users/{user_id}/userfieldvalues"): ("learner", {}),
     ("GET", "/api/zapier/subscription/{event}"): ("admin", None),
@@ -99,6 +105,7 @@ OF_ONESELF = {
     ("PUT", "/users/{user_id}"),
     ("GET", "/users/{user_id}/export"),
     ("PUT", "/users/{user_id}/userfieldvalues"),
+    ("PUT", "/users/{user_id}/agreements/{agreement_type}"),
 }
 REFERRING = [route for route, (_, body) in ROUTES.items() if "_id}" in str(body)]
 
@@ -148,7 +155,7 @@ def test_a_role_gets_no_further_than_it_may(found, role):
 def test_what_belongs_to_another_organization_is_unknown(found, role):
     """An id of another organization is answered as one that nobody has, and nothing changes."""
     school, other = found("One"), found("Two")
-    foreign, nobody = other.one_of_each(), dict.fromkeys(school.one_of_each(), "0" * 32)
+    foreign, nobody = other.one_of_each(), unheard_of(school.one_of_each())
     before = other.everything()
 
     for (method, path), (least, body) in ROUTES.items():
@@ -190,6 +197,11 @@ def test_lists_hold_nothing_of_another_organization(found):
             if method == "GET" and ROLES.index(role) >= ROLES.index(least):
                 shown = send(school.client(role), method, path, None, mine).text
                 assert not any(each in shown for each in foreign), (role, path)
+
+
+def unheard_of(ids: dict[str, str]) -> dict[str, str]:
+    """Ids that nobody has; words stay, as they are the same everywhere."""
+    return {name: "0" * 32 if name.endswith("_id") else word for name, word in ids.items()}
 
 
 def deleting_last(routes):

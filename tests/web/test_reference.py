@@ -34,6 +34,7 @@ SCHEMAS = {
     "Events": ("EventDocument",),
     "Deliveries": ("DeliveryDocument", "AttemptDocument"),
     "Tokens": ("TokenDocument", "TokenCreation"),
+    "Agreements": ("AgreementDocument", "AgreementUpdate", "UserAgreementDocument", "Agreeing"),
     "User fields": ("UserFieldDocument", "UserFieldCreation", "OptionDocument"),
     "Zapier": (
         "Subscription",

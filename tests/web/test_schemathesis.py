@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from coursebell.domain.agreements import AgreementType
 from coursebell.services.zapier import Trigger
 
 EXAMPLES = int(os.environ.get("COURSEBELL_TEST_EXAMPLES", "5"))
@@ -96,6 +97,7 @@ def furnished(school: Any) -> Any:
     school.registration(offering, school.user(name))
     school.subscription()
     school.field(name=name)
+    school.agreement(title=name)
     return school
 
 
@@ -119,7 +121,7 @@ def known_ids(school: Any, other: Any) -> dict[str, list[str]]:
     # Not the callers' own: without them, nobody would be let in.
     users = [*school.admin.list("/users?limit=100"), *other.admin.list("/users")]
     ids["user_id"] = [user["id"] for user in users if user["id"] not in school.ids.values()]
-    ids["event"] = list(Trigger)
+    ids["event"], ids["agreement_type"] = list(Trigger), list(AgreementType)
     ids["token_id"] = [each["id"] for each in other.admin.list("/tokens")]
     ids["delivery_id"] = [delivery for one in (school, other) for delivery in deliveries_of(one)]
     return ids

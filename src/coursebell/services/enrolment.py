@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from coursebell.domain import events
+from coursebell.domain.agreements import AgreementType
 from coursebell.domain.events import EventName, NewEvent
 from coursebell.domain.instants import format_instant
 from coursebell.domain.model import (
@@ -23,7 +24,7 @@ from coursebell.domain.model import (
 from coursebell.errors import CoursebellError, ForbiddenError, InvalidInputError
 from coursebell.services.publishing import publish
 from coursebell.services.registrar import Registrar
-from coursebell.storage import audit, offerings, people, registrations
+from coursebell.storage import agreements, audit, offerings, people, registrations
 from coursebell.storage.database import Transaction
 from coursebell.storage.offerings import RuledOffering
 
@@ -51,6 +52,7 @@ class _Batch:
     offerings: Mapping[str, RuledOffering]
     active: dict[_Pair, str]
     attempts: dict[_Pair, int]
+    to_agree: Mapping[str, Sequence[AgreementType]]  # of users who register themselves
 
 
 def register(
@@ -105,11 +107,13 @@ def _load(tx: Transaction, organization_id: str, enrolments: Sequence[Enrolment]
         for enrolment in enrolments
         if enrolment.user_id in users and enrolment.offering_id in ruled
     }
+    own = {enrolment.user_id for enrolment in enrolments if _is_own_wish(enrolment)}
     return _Batch(
         users=users,
         offerings=ruled,
         active=dict(registrations.active_attempts(tx, pairs)) if pairs else {},
         attempts=dict(registrations.last_attempts(tx, pairs)) if pairs else {},
+        to_agree=agreements.list_outstanding(tx, organization_id, own) if own else {},
     )
 
 
@@ -124,6 +128,8 @@ def _enrol(batch: _Batch, enrolment: Enrolment, now: datetime) -> Registration:
         raise InvalidInputError(["The user took this offering before, and it allows no retakes."])
     if not enrolment.override:
         _check_open(offering, now)
+    if _is_own_wish(enrolment):
+        _check_agreed(batch, enrolment.user_id)
     registration = Registration(
         id=new_id(),
         user_id=enrolment.user_id,
@@ -154,6 +160,21 @@ def _check_role(enrolment: Enrolment) -> None:
         actor.require(Role.ADMIN)
         if not enrolment.reason:
             raise InvalidInputError(field_errors={"reason": "Required with override."})
+
+
+def _is_own_wish(enrolment: Enrolment) -> bool:
+    """Whether a learner registers alone; for whom others register, the organization answers."""
+    actor = enrolment.actor
+    return actor.is_self(enrolment.user_id) and not actor.is_at_least(Role.INSTRUCTOR)
+
+
+def _check_agreed(batch: _Batch, user_id: str) -> None:
+    errors = [
+        f"Agree to the {kind} agreement first: PUT users/{user_id}/agreements/{kind}."
+        for kind in batch.to_agree.get(user_id, ())
+    ]
+    if errors:
+        raise InvalidInputError(errors)
 
 
 def _known(batch: _Batch, enrolment: Enrolment) -> Offering:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coursebell.domain import events
+from coursebell.domain.agreements import AgreementType, UserAgreement
 from coursebell.domain.model import Actor, Event, Role, Source, Token, User, new_id
 from coursebell.domain.people import pseudonym_of
 from coursebell.domain.user_fields import Value
@@ -17,7 +18,7 @@ from coursebell.errors import ForbiddenError, InvalidInputError, NotFoundError
 from coursebell.services import people as user_cases
 from coursebell.services.publishing import publish
 from coursebell.services.registrar import Registrar
-from coursebell.storage import audit, people, privacy, registrations, user_fields
+from coursebell.storage import agreements, audit, people, privacy, registrations, user_fields
 from coursebell.storage.audit import Entry
 from coursebell.storage.database import Transaction
 from coursebell.storage.people import Person
@@ -31,6 +32,7 @@ class Dossier:
 
     user: User
     field_values: Mapping[str, Value]  # by the id of the user field, private ones too
+    agreements: Sequence[UserAgreement]  # those that the person agreed to
     registrations: Sequence[TitledRegistration]
     tokens: Sequence[Token]
     events: Sequence[Event]
@@ -52,6 +54,7 @@ def export_person(registrar: Registrar, actor: Actor, user_id: str) -> Dossier:
         return Dossier(
             user=person.user,
             field_values=user_fields.list_values(tx, organization_id, user_id, with_private=True),
+            agreements=agreements.list_agreed(tx, organization_id, user_id),
             registrations=taken,
             tokens=held,
             events=privacy.list_events(tx, keys),
@@ -94,6 +97,7 @@ def _forget(
     people.write_pseudonym(tx, organization.id, pseudonym_of(user, organization.locale), now)
     registrations.forget_comments(tx, organization.id, user.id)
     user_fields.delete_values_of_user(tx, organization.id, user.id)
+    agreements.delete_user_agreements(tx, organization.id, user.id, tuple(AgreementType))
     keys = privacy.list_event_keys(tx, organization.id, user.id)
     privacy.cancel_open_deliveries(tx, keys, now)
     privacy.reduce_events(tx, keys)

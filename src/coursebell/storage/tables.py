@@ -390,3 +390,37 @@ Index(
     unique=True,
 )
 Index("user_field_values_of_field", user_field_values.c.field_id)
+
+agreement_texts = Table(
+    "agreement_texts",
+    metadata,
+    _key(),
+    _reference("organization_id", "organizations"),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+agreements = Table(
+    "agreements",
+    metadata,
+    _key(),
+    _reference("organization_id", "organizations"),
+    Column("type", String(8), nullable=False),
+    Column("required", Boolean, nullable=False),
+    Column("text_key", BigInteger, ForeignKey("agreement_texts.key"), nullable=False),  # newest
+    Column("created_at", Instant, nullable=False),
+)
+Index("agreements_unique", agreements.c.organization_id, agreements.c.type, unique=True)
+
+user_agreements = Table(
+    "user_agreements",
+    metadata,
+    _key(),
+    _reference("organization_id", "organizations"),
+    _reference("user_id", "users"),
+    Column("type", String(8), nullable=False),
+    Column("text_key", BigInteger, ForeignKey("agreement_texts.key"), nullable=False),  # agreed to
+    Column("agreed_at", Instant, nullable=False),
+)
+Index("user_agreements_unique", user_agreements.c.user_id, user_agreements.c.type, unique=True)

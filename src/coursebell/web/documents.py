@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializeAsA
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import SkipJsonSchema
 
+from coursebell.domain.agreements import Agreement, AgreementType, UserAgreement
 from coursebell.domain.events import EventName, number
 from coursebell.domain.instants import format_instant
 from coursebell.domain.model import (
@@ -294,6 +295,50 @@ def user_field_document(field: UserField) -> UserFieldDocument:
         constraints=dict(field.constraints) or None,
         message=field.message,
         created_date=field.created_at,
+    )
+
+
+class AgreementDocument(Document):
+    """A text that users are to agree to."""
+
+    type: AgreementType
+    title: str
+    text: str = Field(description="May be HTML; it is kept as it came.")
+    required: bool = Field(description="False: it is off.")
+    created_date: Instant
+    updated_date: Instant = Field(description="When this wording was written.")
+
+
+def agreement_document(agreement: Agreement) -> AgreementDocument:
+    return AgreementDocument(
+        type=agreement.type,
+        title=agreement.title,
+        text=agreement.text,
+        required=agreement.required,
+        created_date=agreement.created_at,
+        updated_date=agreement.updated_at,
+    )
+
+
+class UserAgreementDocument(Document):
+    """An agreement in the wording that a user agreed to, or is to agree to."""
+
+    type: AgreementType
+    title: str
+    text: str
+    created_date: Instant = Field(description="Of the agreement.")
+    agreed: bool
+    agreed_date: Instant | Absent = None
+
+
+def user_agreement_document(agreement: UserAgreement) -> UserAgreementDocument:
+    return UserAgreementDocument(
+        type=agreement.type,
+        title=agreement.title,
+        text=agreement.text,
+        created_date=agreement.created_at,
+        agreed=agreement.agreed_at is not None,
+        agreed_date=agreement.agreed_at,
     )
 
 

@@ -20,11 +20,13 @@ from coursebell.web.documents import (
     Instant,
     RegistrationDocument,
     TokenDocument,
+    UserAgreementDocument,
     UserDocument,
     audit_document,
     event_document,
     registration_document,
     token_document,
+    user_agreement_document,
     user_document,
 )
 
@@ -51,6 +53,7 @@ class DossierDocument(Document):
 
     user: UserDocument
     user_field_values: dict[str, Any] = Field(description="By the id of the user field.")
+    agreements: Sequence[UserAgreementDocument] = Field(description="What they agreed to.")
     registrations: Sequence[RegistrationDocument]
     tokens: Sequence[TokenDocument]
     events: Sequence[EventDocument]
@@ -62,6 +65,7 @@ def dossier_document(dossier: Dossier) -> DossierDocument:
     return DossierDocument(
         user=user_document(dossier.user),
         user_field_values=dict(dossier.field_values),
+        agreements=[user_agreement_document(each) for each in dossier.agreements],
         registrations=[
             registration_document(each.registration, each.title) for each in dossier.registrations
         ],

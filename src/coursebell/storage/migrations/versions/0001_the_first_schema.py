@@ -528,4 +528,79 @@ def upgrade() -> None:
         batch_op.create_index("user_field_values_of_field", ["field_id"], unique=False)
         batch_op.create_index("user_field_values_unique", ["user_id", "field_id"], unique=True)
 
+    op.create_table(
+        "agreement_texts",
+        sa.Column(
+            "key",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            sa.Identity(always=True),
+            nullable=False,
+        ),
+        sa.Column("organization_id", sa.String(length=32), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("created_at", columns.Instant(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"],
+            ["organizations.id"],
+            name=op.f("agreement_texts_organization_id_fkey"),
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("agreement_texts_pkey")),
+    )
+
+    op.create_table(
+        "agreements",
+        sa.Column(
+            "key",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            sa.Identity(always=True),
+            nullable=False,
+        ),
+        sa.Column("organization_id", sa.String(length=32), nullable=False),
+        sa.Column("type", sa.String(length=8), nullable=False),
+        sa.Column("required", sa.Boolean(), nullable=False),
+        sa.Column("text_key", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", columns.Instant(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"],
+            ["organizations.id"],
+            name=op.f("agreements_organization_id_fkey"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["text_key"], ["agreement_texts.key"], name=op.f("agreements_text_key_fkey")
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("agreements_pkey")),
+    )
+    with op.batch_alter_table("agreements", schema=None) as batch_op:
+        batch_op.create_index("agreements_unique", ["organization_id", "type"], unique=True)
+
+    op.create_table(
+        "user_agreements",
+        sa.Column(
+            "key",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            sa.Identity(always=True),
+            nullable=False,
+        ),
+        sa.Column("organization_id", sa.String(length=32), nullable=False),
+        sa.Column("user_id", sa.String(length=32), nullable=False),
+        sa.Column("type", sa.String(length=8), nullable=False),
+        sa.Column("text_key", sa.BigInteger(), nullable=False),
+        sa.Column("agreed_at", columns.Instant(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"],
+            ["organizations.id"],
+            name=op.f("user_agreements_organization_id_fkey"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["text_key"], ["agreement_texts.key"], name=op.f("user_agreements_text_key_fkey")
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("user_agreements_user_id_fkey")
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("user_agreements_pkey")),
+    )
+    with op.batch_alter_table("user_agreements", schema=None) as batch_op:
+        batch_op.create_index("user_agreements_unique", ["user_id", "type"], unique=True)
+
     # ### end Alembic commands ###

@@ -1,6 +1,7 @@
 """The REST API v5, a module per resource."""
 
 from coursebell.web.api.v5 import (
+    agreements,
     audit,
     courses,
     deliveries,
@@ -10,6 +11,7 @@ from coursebell.web.api.v5 import (
     offerings,
     registrations,
     tokens,
+    user_agreements,
     user_field_values,
     user_fields,
     users,
@@ -20,6 +22,8 @@ ROUTERS = (
     users.router,
     user_fields.router,
     user_field_values.router,
+    agreements.router,
+    user_agreements.router,
     courses.router,
     offerings.router,
     offering_categories.router,

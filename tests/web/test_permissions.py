@@ -64,6 +64,7 @@ ROUTES: dict[tuple[str, str], tuple[str, object]] = {
     ("POST", "/webhooks/{webhook_id}/resume"): ("admin", None),
     ("POST", "/webhooks/{webhook_id}/test"): ("admin", None),
     ("GET", "/webhooks/{webhook_id}/deliveries"): ("admin", None),
+    ("GET", "/webhooks/{webhook_id}/reconciliation"): ("admin", None),
     ("GET", "/events"): ("admin", None),
     ("GET", "/events/{event_id}"): ("admin", None),
     ("GET", "/deliveries/{delivery_id}"): ("admin", None),

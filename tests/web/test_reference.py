@@ -30,7 +30,7 @@ SCHEMAS = {
     "Offering categories": ("CategoryDocument", "CategoryCreation"),
     "Registrations": ("RegistrationDocument", "RegistrationCreation", "Grading", "Completion"),
     "Gradebook": ("HandCompletion", "CompletionResult"),
-    "Webhooks": ("WebhookDocument", "WebhookCreation"),
+    "Webhooks": ("WebhookDocument", "WebhookCreation", "ReconciliationDocument"),
     "Events": ("EventDocument",),
     "Deliveries": ("DeliveryDocument", "AttemptDocument"),
     "Tokens": ("TokenDocument", "TokenCreation"),

@@ -25,6 +25,12 @@ from coursebell_receiver.events import (
     UserErased,
 )
 from coursebell_receiver.reception import receive
+from coursebell_receiver.reconciliation import (
+    Reconciliation,
+    Tally,
+    read_reconciliation,
+    tally,
+)
 from coursebell_receiver.signature import Signer, decode_secret, generate_secret, sign
 from coursebell_receiver.verification import verify
 
@@ -44,6 +50,7 @@ __all__ = [
     "OfferingCompleted",
     "OfferingRegistered",
     "Reason",
+    "Reconciliation",
     "Registration",
     "RegistrationEjected",
     "RegistrationGradeChanged",
@@ -52,6 +59,7 @@ __all__ = [
     "SecretError",
     "Signer",
     "Source",
+    "Tally",
     "UnknownEvent",
     "User",
     "UserCreated",
@@ -60,7 +68,9 @@ __all__ = [
     "decode_secret",
     "generate_secret",
     "once",
+    "read_reconciliation",
     "receive",
     "sign",
+    "tally",
     "verify",
 ]

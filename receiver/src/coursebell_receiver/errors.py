@@ -26,6 +26,8 @@ class Reason(StrEnum):
     """Rightly signed, but the body is not UTF-8 JSON (RFC 8259)."""
     MALFORMED_EVENT = "malformed_event"
     """Rightly signed JSON, but not in the shape of an event."""
+    MALFORMED_RECONCILIATION = "malformed_reconciliation"
+    """Rightly signed JSON, but not in the shape of a reconciliation."""
 
 
 class VerificationError(Exception):

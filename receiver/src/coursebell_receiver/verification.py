@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -56,6 +57,28 @@ def verify(
     and body, the only exception is `VerificationError`. Your own mistakes are `SecretError` (a
     missing or malformed secret) and `TypeError` (a body that is not bytes).
     """
+    signed = authenticate(headers, body, secrets, now=now, tolerance_seconds=tolerance_seconds)
+    return parse_event(signed.body, event_id=signed.message_id, delivery=signed.delivery)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What is proven to come from a holder of the secret, and to be fresh; not yet parsed."""
+
+    message_id: str
+    body: bytes
+    delivery: DeliveryKind | None
+
+
+def authenticate(
+    headers: Headers,
+    body: bytes,
+    secrets: str | Iterable[str],
+    *,
+    now: int | None = None,
+    tolerance_seconds: int = TOLERANCE_SECONDS,
+) -> Signed:
+    """What `verify` proves before it parses, with the same parameters and errors."""
     signers = _signers(secrets)
     raw = _raw(body)
     read = _read(headers)
@@ -66,7 +89,7 @@ def verify(
         presented=_required(read, _SIGNATURE).split(),
         expected=[signer.sign(message_id, timestamp, raw) for signer in signers],
     )
-    return parse_event(raw, event_id=message_id, delivery=_delivery(read))
+    return Signed(message_id=message_id, body=raw, delivery=_delivery(read))
 
 
 def _signers(secrets: str | Iterable[str]) -> list[Signer]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from coursebell.cli import accounts, demo, doctor, listen, schema, serve, webhooks
+from coursebell.cli import accounts, demo, doctor, listen, reconcile, schema, serve, webhooks
 from coursebell.cli.context import Invocation
 from coursebell.errors import CoursebellError
 
@@ -31,6 +31,7 @@ app.command()(doctor.doctor)
 app.add_typer(accounts.users, name="user")
 app.add_typer(accounts.tokens, name="token")
 app.add_typer(webhooks.app, name="webhook")
+app.command()(reconcile.reconcile)
 app.command()(listen.listen)
 app.command()(demo.demo)
 

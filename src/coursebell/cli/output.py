@@ -59,7 +59,7 @@ def show_list(rows: Sequence[Row], *, as_json: bool, columns: Sequence[str]) -> 
 
 def as_json_array(rows: Sequence[Row]) -> str:
     """All fields of `rows`, for programs."""
-    return json.dumps(rows, default=_plain, ensure_ascii=False, indent=2)
+    return json.dumps(rows, default=plain, ensure_ascii=False, indent=2)
 
 
 def _cell(value: object) -> str:
@@ -67,8 +67,9 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
-    return str(_plain(value))
+    return str(plain(value))
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """What JSON has no form for, as text."""
     return format_instant(value) if isinstance(value, datetime) else str(value)

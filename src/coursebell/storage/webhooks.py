@@ -163,6 +163,17 @@ def open_secret(target: Target, seal: Seal) -> str:
     return seal.open(target.secret_sealed).decode()
 
 
+def open_secrets(tx: Transaction, organization_id: str, webhook_id: str, seal: Seal) -> list[str]:
+    """The secrets that a webhook's deliveries are signed with, in clear; empty if there is none.
+
+    Raises `SealError`.
+    """
+    query = select(webhooks.c.secret_sealed).where(
+        _is(organization_id, webhook_id), webhooks.c.deleted_at.is_(None)
+    )
+    return [seal.open(sealed).decode() for sealed in tx.execute(query).scalars()]
+
+
 def list_sealed_secrets(tx: Transaction) -> list[tuple[str, bytes]]:
     """The id and the sealed secret of every webhook there is, of all organizations."""
     query = select(webhooks.c.id, webhooks.c.secret_sealed).where(webhooks.c.deleted_at.is_(None))

@@ -43,8 +43,10 @@ from coursebell.domain.model import (
     WebhookStatus,
 )
 from coursebell.domain.user_fields import CategoryType, FieldType, UserField
+from coursebell.services.reconciliation import Day
 from coursebell.storage.audit import Entry
 from coursebell.web.fields import without_defaults
+from coursebell_receiver import Tally
 
 Absent: TypeAlias = SkipJsonSchema[None]  # the field is left out: its schema knows no null
 
@@ -458,6 +460,41 @@ def event_summary(event: Event) -> EventSummary:
 def event_document(event: Event) -> EventDocument:
     body = None if event.body is None else json.loads(event.body)
     return EventDocument(**dict(event_summary(event)), body=body)
+
+
+class TallyDocument(Document):
+    """A set of event ids: how many, and what tells it from another set."""
+
+    count: int
+    digest: str = Field(
+        description="SHA-256, in hexadecimal, of the ids in ascending order, joined by line feeds."
+    )
+
+
+class ReconciliationDocument(TallyDocument):
+    """What was meant for a webhook of the events of one UTC day."""
+
+    webhook_id: Id
+    date: str = Field(description="The day that the events' `date` falls on.")
+    settled: bool = Field(description="The day is over and nothing is pending or held.")
+    statuses: dict[str, TallyDocument] = Field(
+        description="The same by `delivered`, `pending`, `held`, `failed`, `cancelled`; those that "
+        "occur."
+    )
+
+
+def reconciliation_document(day: Day) -> ReconciliationDocument:
+    return ReconciliationDocument(
+        webhook_id=day.webhook_id,
+        date=day.begin.date().isoformat(),
+        settled=day.is_settled,
+        **dict(tally_document(day.all)),
+        statuses={name.value: tally_document(each) for name, each in day.by_standing.items()},
+    )
+
+
+def tally_document(tally: Tally) -> TallyDocument:
+    return TallyDocument(count=tally.count, digest=tally.digest)
 
 
 class DeliveryReference(Document):

@@ -44,6 +44,7 @@ _CONTROL = ("Cc", "Cs")  # control characters and halves of surrogate pairs
 _LINE_BREAKS = "\n\r\t"
 _match_color = re.compile(r"#[0-9A-Fa-f]{6}").fullmatch
 _match_id = re.compile(r"[0-9a-f]{32}").fullmatch
+_match_day = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
 _match_digits = re.compile(r"[0-9]{1,10}").fullmatch
 
 
@@ -408,6 +409,25 @@ class After(Rule):
             "pattern": "^([0-9]{1,18}(-[0-9a-f]{8})?)?$",
             "description": "Read the feed: what was committed after this cursor.",
             "examples": ["0", "4211-8d1f0a3c"],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Day(Rule):
+    """A day of UTC, as the instant at which it begins."""
+
+    def accept(self, value: object) -> datetime:
+        if _match_day(_string(value)) is None:
+            raise BrokenRuleError("Must be a day such as 2031-02-03")
+        parse_instant(_string(value), _UTC, end=True)  # the last day there is has no end
+        return parse_instant(_string(value), _UTC, end=False)
+
+    def schema(self) -> dict[str, object]:
+        return {
+            "type": "string",
+            "format": "date",
+            "description": "A day of UTC.",
+            "examples": ["2031-02-03"],
         }
 
 

@@ -50,6 +50,14 @@ class AccessRefusal(BaseModel):
 
 _WWW = {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}}
 _RETRY = {"Retry-After": {"required": True, "schema": {"type": "string"}}}
+_SIGNED = {
+    name: {"required": True, "description": told, "schema": {"type": "string"}}
+    for name, told in (
+        ("webhook-id", "Of this answer; another one each time."),
+        ("webhook-timestamp", "Seconds since 1970."),
+        ("webhook-signature", "As of a delivery (Standard Webhooks), over this answer's body."),
+    )
+}
 _LOCATION = {
     "Location": {
         "required": True,
@@ -89,6 +97,13 @@ def shows_events(events: Iterable[EventName], *refusals: int) -> Spec:
     array = {"type": "array", "items": {"anyOf": kinds}}
     found = {"description": "Found.", "content": {"application/json": {"schema": array}}}
     return {"status_code": 200, "responses": {200: found, **_refused(refusals)}}
+
+
+def shows_signed(model: object, *refusals: int) -> Spec:
+    """Keyword arguments of a route whose answer is signed like a delivery."""
+    shown = shows(model, *refusals)
+    shown["responses"][200]["headers"] = _SIGNED
+    return shown
 
 
 def creates(*refusals: int) -> Spec:

@@ -1,0 +1,182 @@
+"""`coursebell reconcile`: whether a webhook was told everything, and what to do where not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from coursebell.cli import moments
+from coursebell.cli.context import clock, invocation_of
+from coursebell.cli.output import answer, every, plain
+from coursebell.domain.books import Account, Books, Standing
+from coursebell.domain.instants import format_instant
+from coursebell.domain.model import Actor, Webhook
+from coursebell.errors import ConflictError, NotFoundError
+from coursebell.services import organizations, reconciliation, webhooks
+from coursebell.services.registrar import Registrar
+
+_UNBALANCED = 1
+
+
+def reconcile(
+    context: typer.Context,
+    *,
+    webhook: Annotated[str, typer.Option(metavar="ID", help="The webhook: its id, name or URL.")],
+    since: Annotated[str, typer.Option(metavar="WHEN", help=f"From when: {moments.HELP}.")],
+    until: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Up to when, in the same forms; else now.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, max=100_000, metavar="N", help="How many to list of each kind.")
+    ] = 20,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object instead of lines.")
+    ] = False,
+) -> None:
+    """Compare what was committed, and wanted by a webhook, with what it was delivered.
+
+    Counts every event by what became of it, lists those that are owed, and says what to do. The
+    exit code is 0 when the books balance: all is delivered, or cancelled for a reason. Otherwise
+    it is 1, also while something is still on its way.
+
+    The last week:
+
+    `coursebell reconcile --webhook 0123456789abcdef0123456789abcdef --since 7d`
+
+    Every night, for what should have arrived by then:
+
+    `coursebell reconcile --webhook crm --since 48h --until 1h --json`
+    """
+    now = clock()
+    with invocation_of(context).office() as (registrar, actor):
+        found = _choose(registrar, actor, webhook)
+        zone = ZoneInfo(organizations.get_organization(registrar, actor).zone)
+        begin = moments.read_moment(since, "--since", now, zone)
+        end = now if until is None else moments.read_moment(until, "--until", now, zone, end=True)
+        if end <= begin:
+            raise typer.BadParameter("Must be later than --since.", param_hint="--until")
+        books = reconciliation.reconcile(
+            registrar, actor, found.id, begin, end, limit=limit, progress=_progress
+        )
+    if as_json:
+        answer(json.dumps(_document(books), default=plain, ensure_ascii=False, indent=2))
+    else:
+        for line in _lines(found, books):
+            answer(line)
+    if not books.balance:
+        raise typer.Exit(_UNBALANCED)
+
+
+def _choose(registrar: Registrar, actor: Actor, wanted: str) -> Webhook:
+    """Raises `NotFoundError`, and `ConflictError` when several have that name."""
+    named = [
+        each
+        for each in every(lambda page: webhooks.list_webhooks(registrar, actor, page))
+        if wanted in (each.id, each.name, each.url)
+    ]
+    if not named:
+        raise NotFoundError("There is no such webhook. See: coursebell webhook list")
+    if len(named) > 1:
+        ids = ", ".join(each.id for each in named)
+        raise ConflictError(f"Several webhooks are called that; name one by its id: {ids}")
+    return named[0]
+
+
+def _progress(read: int, total: int) -> None:
+    if sys.stderr.isatty() and total > reconciliation.STEP:
+        sys.stderr.write(f"\r{read} of {total} events read" + ("\n" if read == total else ""))
+
+
+def _lines(webhook: Webhook, books: Books) -> Iterator[str]:
+    yield f"{webhook.name} ({webhook.id}), {webhook.status.value}"
+    yield f"Events from {format_instant(books.since)} to {format_instant(books.until)}:"
+    yield f"  {books.total:>9}  committed and wanted"
+    for standing in Standing:
+        if count := books.counts.get(standing, 0):
+            yield f"  {count:>9}  {standing.value}"
+            yield from _owed(webhook, books, standing)
+    if books.gone:
+        yield f"  {books.gone:>9}  never told, and their content was removed by retention"
+    yield _verdict(books)
+
+
+def _owed(webhook: Webhook, books: Books, standing: Standing) -> Iterator[str]:
+    for advice in _advice(webhook, books, standing):
+        yield f"             {advice}"
+    listed = books.listed.get(standing, ())
+    for account in listed:
+        yield f"             {_line(account)}"
+    if listed and len(listed) < books.counts[standing]:
+        yield f"             and {books.counts[standing] - len(listed)} more (--limit)"
+
+
+def _line(account: Account) -> str:
+    about = f" registration {account.registration_id}" if account.registration_id else ""
+    moment = format_instant(account.occurred_at)
+    return f"{moment} {account.event} event {account.event_id}{about}"
+
+
+def _advice(webhook: Webhook, books: Books, standing: Standing) -> Iterator[str]:
+    """What a person can do about events of this standing."""
+    span = f"--since {format_instant(books.since)} --until {format_instant(books.until)}"
+    match standing:
+        case Standing.DELIVERED:
+            return
+        case Standing.PENDING:
+            yield "On their way, or waiting for their next attempt. To see why:"
+            yield f"coursebell webhook deliveries {webhook.id} --status pending; coursebell doctor"
+        case Standing.HELD:
+            why = f" ({webhook.disabled_reason})" if webhook.disabled_reason else ""
+            yield f"The webhook is {webhook.status.value}{why}. To send them:"
+            yield f"coursebell webhook resume {webhook.id}"
+        case Standing.FAILED:
+            yield "Every attempt failed. Once the receiver is repaired, to send them again:"
+            yield f"coursebell webhook replay {webhook.id} {span} --status failed"
+        case Standing.CANCELLED:
+            yield "The person was erased: they must not be sent any more."
+        case Standing.UNTOLD:
+            if books.untold_before:
+                yield f"{books.untold_before} were committed before this webhook was made."
+            if later := books.counts[standing] - books.untold_before:
+                yield f"{later} were imported without telling, or it did not want them then."
+            yield "To send them, marked as a backfill:"
+            yield f"coursebell webhook backfill {webhook.id} --since {format_instant(books.since)}"
+
+
+def _verdict(books: Books) -> str:
+    if books.balance:
+        return "The books balance: nothing is owed."
+    owed = sum(count for standing, count in books.counts.items() if not standing.is_square)
+    return f"The books do not balance: {owed} owed."
+
+
+def _document(books: Books) -> dict[str, object]:
+    return {
+        "webhookId": books.webhook_id,
+        "since": books.since,
+        "until": books.until,
+        "balance": books.balance,
+        "total": books.total,
+        "counts": {standing.value: books.counts.get(standing, 0) for standing in Standing},
+        "untoldBefore": books.untold_before,
+        "gone": books.gone,
+        "owed": [_row(account) for listed in books.listed.values() for account in listed],
+    }
+
+
+def _row(account: Account) -> dict[str, datetime | str | int | None]:
+    return {
+        "eventId": account.event_id,
+        "event": account.event,
+        "date": account.occurred_at,
+        "position": account.position,
+        "registrationId": account.registration_id,
+        "standing": account.standing.value,
+        "deliveryId": account.delivery_id,
+    }

@@ -11,7 +11,7 @@ from coursebell.domain.model import Attempt, DeliveryKind, DeliveryStatus, Paylo
 from coursebell.errors import ConflictError, NotFoundError
 from coursebell.services import deliveries, dispatching, upkeep, webhooks
 from coursebell.storage import audit
-from coursebell.storage.deliveries import Recorded
+from coursebell.storage.claims import Recorded
 from factories import DAY, NOW
 
 SECOND = timedelta(seconds=1)

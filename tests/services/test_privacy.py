@@ -15,7 +15,7 @@ from coursebell.errors import (
     UnauthenticatedError,
 )
 from coursebell.services import accounts, people, privacy, trail
-from coursebell.storage.deliveries import Recorded, claim, record
+from coursebell.storage.claims import Recorded, claim, record
 from coursebell.storage.tables import metadata
 from factories import DAY, HOUR, NOW, open_school
 

@@ -55,7 +55,7 @@ _OPEN_PAIRS = Prepared(
     select(deliveries.c.webhook_id, deliveries.c.registration_id)
     .join(events, events.c.key == deliveries.c.event_key)
     .where(among(events.c.registration_id, "registration_ids"), _is_open_link(deliveries))
-    .order_by(deliveries.c.key)
+    .order_by(deliveries.c.key + 0)  # as it is, SQLite would read all deliveries in this order
     .with_for_update(key_share=True, of=deliveries)
 )
 

@@ -51,12 +51,12 @@ def lock_open_pairs(tx: Transaction, registration_ids: Collection[str]) -> set[P
     return {Pair(row.webhook_id, row.registration_id) for row in rows}
 
 
+_THEIRS = select(events.c.key).where(among(events.c.registration_id, "registration_ids"))
 _OPEN_PAIRS = Prepared(
     select(deliveries.c.webhook_id, deliveries.c.registration_id)
-    .join(events, events.c.key == deliveries.c.event_key)
-    .where(among(events.c.registration_id, "registration_ids"), _is_open_link(deliveries))
-    .order_by(deliveries.c.key + 0)  # as it is, SQLite would read all deliveries in this order
-    .with_for_update(key_share=True, of=deliveries)
+    .where(deliveries.c.event_key.in_(_THEIRS), _is_open_link(deliveries))
+    .order_by(deliveries.c.key)
+    .with_for_update(key_share=True)
 )
 
 

@@ -169,6 +169,10 @@ class _among(FunctionElement[bool]):  # noqa: N801 - reads as the SQL it is
     inherit_cache = True
     type = Boolean()
 
+    def self_group(self, against: Any = None) -> Any:
+        """As it is: SQLAlchemy would write `... = 1` on SQLite, and no index could be searched."""
+        return self
+
 
 def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     """Whether the column's text or number is in the list given as `name`, however long it is."""

@@ -230,4 +230,4 @@ def test_a_connection_that_is_lost_is_the_database_being_away_and_the_next_one_w
 def test_a_list_is_looked_up_in_the_index_however_long_it_is():
     compiled = str(BY_NAME._statement.compile(dialect=sqlite.dialect()))
 
-    assert "WHERE things.name IN (SELECT value FROM json_each(?)) \nORDER" in compiled
+    assert "WHERE things.name IN (SELECT value FROM json_each(?)) ORDER" in compiled

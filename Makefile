@@ -9,11 +9,9 @@ PYTHONS ?= python3.11 python3 python
 WORKERS ?= auto
 # `make lock LOCK=--upgrade` takes the newest of everything, otherwise pins stay where they fit.
 LOCK ?=
-# How long `make soak` goes on.
-MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test bench soak lock clean
+.PHONY: help setup demo check test bench lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -30,11 +28,8 @@ check: $(STAMP) ## style, types, floors, docs, migrations: everything that needs
 test: $(STAMP) ## run every test, on SQLite and PostgreSQL, and measure coverage
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term --durations=10
 
-bench: $(STAMP) ## measure every budget of docs/performance.md; takes about ten minutes
+bench: $(STAMP) ## measure everything in docs/performance.md; takes about a quarter of an hour
 	@$(BIN)/python -m bench all
-
-soak: $(STAMP) ## hurt everything for MINUTES=60 on both databases and check the books
-	@PYTHONPATH=tests $(BIN)/python -m faults.soak --minutes $(MINUTES)
 
 lock: $(STAMP) ## write constraints.txt anew from pyproject.toml
 	@$(BIN)/python tools/requirements.py | CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile \

@@ -20,6 +20,7 @@ from coursebell.storage.migrations import upgrade
 POSTGRES = os.environ.get(
     "COURSEBELL_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres"
 )
+KINDS = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 SECRET_KEY = "a-key-that-only-benchmarks-use"  # noqa: S105 - of databases that are thrown away
 
 
@@ -89,3 +90,13 @@ def settle(url: str) -> None:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE")
     time.sleep(0.2)
+
+
+def size_of(url: str) -> int:
+    """Bytes on the disk."""
+    if url.startswith("sqlite"):
+        return Path(url.removeprefix("sqlite:///")).stat().st_size
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT pg_database_size(current_database())").fetchall()
+    size: int = found[0][0]
+    return size

@@ -12,6 +12,7 @@ from bench.processes import child
 from bench.report import Figure, parts_table, spread, table
 from bench.rounds import Round, engine
 from bench.schools import IN_FLIGHT, PUBLIC_URL, School, open_school
+from bench.sinks import receiver
 
 WEBHOOKS = 16  # each of an organization of its own: an event, a delivery
 BUDGETS = {"sqlite": 0.40, "postgres": 0.33}
@@ -21,11 +22,11 @@ def measure(kind: str, *, smoke: bool) -> list[Figure]:
     number, rounds = (320, 1) if smoke else (9_600, 5)
     postgres = kind == "postgres"
     print(*machine.describe(POSTGRES if postgres else None), sep="\n")
-    with throw_away(kind) as url, child("sink", OTHER_CORE, {"stamp": False}) as sink:
+    with throw_away(kind) as url, receiver(WEBHOOKS) as sink:
         with opened(url) as database:
             schools = [open_school(database) for _ in range(WEBHOOKS)]
-            for each, school in enumerate(schools):
-                school.connect(f"http://127.0.0.1:{sink.first}/hooks/{each}")
+            for school, address in zip(schools, sink.urls, strict=True):
+                school.connect(address)
             ours, bare = [], []
             for _ in range(rounds):
                 _fill(schools, number, url)
@@ -33,7 +34,7 @@ def measure(kind: str, *, smoke: bool) -> list[Figure]:
                 ours.append(_dispatcher(url, number))
             _fill(schools, number, url)
             profiled = _dispatcher(url, number, parts=True)
-        heard = sink.ask("how many")
+        heard = sink.told()
     sent = sum(each.number for each in [*ours, *bare, profiled])
     if heard["received"] < sent:
         raise RuntimeError(f"{sent} were sent and {heard['received']} came")

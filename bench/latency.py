@@ -11,6 +11,7 @@ from bench.databases import POSTGRES, throw_away
 from bench.machine import MEASURED_CORE, OTHER_CORE
 from bench.processes import COURSEBELL, Child, child, environment_of, running
 from bench.report import Figure, table
+from bench.sinks import Receiver, receiver
 
 PER_SECOND = 200
 P50_BUDGET, P99_BUDGET = 6.0, 30.0  # milliseconds
@@ -43,10 +44,10 @@ def measure(*, smoke: bool) -> list[Figure]:
 
 def _rounds(kind: str, number: int, rounds: int) -> list[list[float]]:
     """Milliseconds of each completion, by round."""
-    with throw_away(kind) as url, child("sink", OTHER_CORE, {"stamp": True}) as sink:
+    with throw_away(kind) as url, receiver(stamp=True) as sink:
         given = {
             "url": url,
-            "receiver": f"http://127.0.0.1:{sink.first}/",
+            "receiver": sink.urls[0],
             "per_second": PER_SECOND,
             "users": min(number, 500),
         }
@@ -59,16 +60,16 @@ def _rounds(kind: str, number: int, rounds: int) -> list[list[float]]:
             return [_round(completer, sink, number) for _ in range(rounds)]
 
 
-def _round(completer: Child, sink: Child, number: int) -> list[float]:
+def _round(completer: Child, sink: Receiver, number: int) -> list[float]:
     committed: dict[str, float] = completer.ask(number)
     stamps = _stamps(sink, list(committed))
     return [(stamps[each] - at) * 1_000 for each, at in committed.items()]
 
 
-def _stamps(sink: Child, ids: Sequence[str]) -> dict[str, float]:
+def _stamps(sink: Receiver, ids: Sequence[str]) -> dict[str, float]:
     deadline = time.monotonic() + _PATIENCE
     while True:
-        stamps: dict[str, float] = sink.ask("when")["stamps"]
+        stamps: dict[str, float] = sink.told()["stamps"]
         if stamps.keys() >= set(ids):
             return stamps
         if time.monotonic() > deadline:

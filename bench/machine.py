@@ -80,3 +80,17 @@ def family(pid: int) -> list[int]:
             children = Path(f"/proc/{each}/task/{each}/children").read_text().split()
             found.extend(int(child) for child in children)
     return found
+
+
+def memory_mb(pid: int) -> float:
+    """What the process holds, what it shares with others divided among them (PSS)."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1_024 / 1e6
+    return 0.0
+
+
+def role_of(pid: int) -> str:
+    """The command that a process of the product runs: `serve`, `api` or `dispatch`."""
+    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return words[words.index("coursebell") + 1]

@@ -54,6 +54,15 @@ def typical(rounds: Sequence[Round]) -> dict[str, float]:
     }
 
 
+COLUMNS = ("deliveries/s", "CPU us each", "PostgreSQL us")
+
+
+def figures(rounds: Sequence[Round]) -> list[str]:
+    """What stands in a table below `COLUMNS`."""
+    found = typical(rounds)
+    return [f"{found['rate']:,.0f}", f"{found['cpu_us']:.0f}", f"{found['server_us']:.0f}"]
+
+
 class Engine:
     """A dispatcher that sends what is due when it is told to."""
 

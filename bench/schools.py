@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from coursebell.domain import samples
 from coursebell.domain.addresses import AddressRules
-from coursebell.domain.events import EventName
+from coursebell.domain.events import EventName, NewEvent
 from coursebell.domain.model import Actor, Organization, Role, SignIn, User, new_id
 from coursebell.errors import CoursebellError
 from coursebell.services import accounts, courses, enrolment, offerings, people, webhooks
@@ -26,6 +26,7 @@ PUBLIC_URL = "https://bell.example"
 T = TypeVar("T")
 
 COMPLETED = EventName.OFFERING_COMPLETED
+REGRADED = EventName.REGISTRATION_GRADE_CHANGED
 IN_FLIGHT = webhooks.DEFAULT_MAX_IN_FLIGHT
 GRADE = Decimal("80.5")
 _BATCH = 500
@@ -40,18 +41,31 @@ class School:
     organization: Organization
     operator: Actor
 
-    def connect(self, url: str, number: int = 1) -> None:
-        """That many webhooks that are told of completions."""
-        new = webhooks.NewWebhook(url=url, events=(COMPLETED.value,))
-        for _ in range(number):
-            webhooks.create_webhook(self.registrar, self.operator, new, _now())
+    def connect(self, url: str, *, in_flight: int = IN_FLIGHT, timeout: int = 5) -> str:
+        """The id of a new webhook that is told of completions and changed grades."""
+        new = webhooks.NewWebhook(
+            url=url,
+            events=(COMPLETED.value, REGRADED.value),
+            max_in_flight=in_flight,
+            timeout_seconds=timeout,
+        )
+        made = webhooks.create_webhook(self.registrar, self.operator, new, _now())
+        return made.webhook.id
 
     def fill(self, number: int) -> None:
-        """That many completions that are due to every webhook."""
+        """That many completions, of as many registrations, that are due to every webhook."""
         for size in _batches(number):
-            with self.registrar.database.transaction() as tx:
-                events = [samples.sample_event(COMPLETED, new_id(), _now()) for _ in range(size)]
-                publish(tx, self.registrar, self.organization.id, events, _now())
+            self.publish([_event(COMPLETED, new_id(), 1) for _ in range(size)])
+
+    def publish(self, events: Sequence[NewEvent]) -> None:
+        """Make these events happen."""
+        with self.registrar.database.transaction() as tx:
+            publish(tx, self.registrar, self.organization.id, events, _now())
+
+    def publish_pair(self) -> None:
+        """A completion and a change of its grade, which is told after it."""
+        registration_id = new_id()
+        self.publish([_event(COMPLETED, registration_id, 1), _event(REGRADED, registration_id, 2)])
 
     def users(self, number: int, role: Role = Role.LEARNER) -> list[User]:
         new = [
@@ -113,6 +127,11 @@ def open_school(database: Database) -> School:
         organization=organization,
         operator=operator_of(organization),
     )
+
+
+def _event(name: EventName, registration_id: str, seq: int) -> NewEvent:
+    event = samples.sample_event(name, new_id(), _now())
+    return replace(event, registration_id=registration_id, registration_seq=seq)
 
 
 def _good(made: T | CoursebellError) -> T:

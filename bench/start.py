@@ -44,13 +44,15 @@ def measure(*, smoke: bool) -> list[Figure]:
     return [Figure(name="ratio", value=ratio, budget=BUDGET)]
 
 
-def wait_until_answered(process: subprocess.Popen[str], log: str) -> None:
-    """Until the server that says its address in `log` answers."""
+def wait_until_answered(process: subprocess.Popen[str], log: str) -> int:
+    """The port of the server that says its address in `log`, once it answers."""
     while not (said := re.search(r"http://127\.0\.0\.1:(\d+)", Path(log).read_text())):
         if process.poll() is not None:
             raise RuntimeError("the server did not start")
         time.sleep(0.05)
-    _answer(int(said[1]))
+    port = int(said[1])
+    _answer(port)
+    return port
 
 
 def _seconds(command: Sequence[str], environment: dict[str, str]) -> float:

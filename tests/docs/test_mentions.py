@@ -36,8 +36,7 @@ COMMANDS = commands()
 
 @pytest.mark.parametrize("name", HAND_WRITTEN)
 def test_commands_exist(name):
-    command = r"(?:^|[ `/(])coursebell ([a-z][a-z-]*)(?: ([a-z]+)\b)?"
-    told = re.findall(command, code(PAGES[name]), re.MULTILINE)
+    told = re.findall(r"(?:^|[ `/(])coursebell ([a-z]+)(?: ([a-z]+)\b)?", code(PAGES[name]), re.M)
 
     for first, second in told:
         assert first in COMMANDS, f"coursebell {first}"

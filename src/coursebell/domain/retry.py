@@ -45,11 +45,6 @@ class Outcome:
     def delivered(self) -> bool:
         return self.name == DELIVERED
 
-    @property
-    def gone(self) -> bool:
-        """The receiver says that it wants nothing any more."""
-        return self.name == "http_410"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
@@ -107,7 +102,7 @@ def decide(outcome: Outcome, failures: int, policy: RetryPolicy, jitter: float) 
     """
     if outcome.delivered:
         return Delivered()
-    if outcome.gone:
+    if outcome.name == "http_410":
         return Gone()
     if failures >= len(policy.schedule):
         return Failed()

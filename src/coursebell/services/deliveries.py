@@ -11,6 +11,7 @@ from coursebell.domain.model import (
     Attempt,
     Delivery,
     DeliveryKind,
+    DeliveryStatus,
     Event,
     Role,
 )
@@ -85,6 +86,7 @@ def resend(registrar: Registrar, actor: Actor, delivery_id: str, now: datetime) 
             webhook_id=found.webhook_id,
             registration_id=found.registration_id,
             kind=DeliveryKind.RESEND,
+            status=DeliveryStatus.PENDING,
             body=found.body,
         )
         (new_delivery_id,) = outbox.insert_deliveries(tx, actor.organization_id, [again], now)

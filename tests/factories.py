@@ -11,6 +11,7 @@ from typing import Any
 
 from coursebell.domain.addresses import AddressRules
 from coursebell.domain.completion import Command, Request, Transition
+from coursebell.domain.elements import AttemptsPolicy, Element, ElementStatus, ElementType, Work
 from coursebell.domain.events import EventName
 from coursebell.domain.lists import DeliveryFilters, EventFilters, Page
 from coursebell.domain.model import (
@@ -31,10 +32,12 @@ from coursebell.domain.model import (
     User,
     new_id,
 )
+from coursebell.domain.progress import Report, Verdict
 from coursebell.errors import CoursebellError
 from coursebell.services import (
     courses,
     deliveries,
+    elements,
     enrolment,
     gradebook,
     offerings,
@@ -113,9 +116,51 @@ def an_offering(**fields: Any) -> Offering:
         "order_index": 0,
         "passing_grade": None,
         "move_on": None,
+        "require_every_element_passed": None,
         "retakes": False,
     }
     return Offering(**(defaults | fields))
+
+
+def an_element(type_: ElementType | str = ElementType.TEST, **fields: Any) -> Element:
+    """An active element in memory only; numbers and texts may stand for grades."""
+    defaults = {
+        "id": new_id(),
+        "course_id": new_id(),
+        "type": ElementType(type_),
+        "title": "Knots",
+        "question": "Which knot holds?" if type_ == ElementType.ASSIGNMENT else None,
+        "weight": Decimal(1),
+        "required": True,
+        "attempts_policy": AttemptsPolicy.BEST,
+        "max_attempts": None,
+        "passing_grade": None,
+        "status": ElementStatus.ACTIVE,
+        "order_index": 0,
+        "created_at": NOW - 30 * DAY,
+    }
+    return Element(**(defaults | fields))
+
+
+def some_work(element: Element, number: int = 1, **fields: Any) -> Work:
+    """An attempt at the element in memory only, passed from 70 on."""
+    grade = fields.pop("grade", None)
+    grade = None if grade is None else Decimal(grade)
+    defaults = {
+        "registration_id": "1" * 32,
+        "element_id": element.id,
+        "number": number,
+        "handed_in_at": NOW,
+        "source": Source.SELF,
+        "response": None,
+        "grade": grade,
+        "passed": None if grade is None else grade >= 70,
+        "awaiting": False,
+        "graded_at": None,
+        "grader_id": None,
+        "grader_comment": None,
+    }
+    return Work(**(defaults | fields))
 
 
 def a_registration(status: Status = Status.ACTIVE, **fields: Any) -> Registration:
@@ -127,6 +172,7 @@ def a_registration(status: Status = Status.ACTIVE, **fields: Any) -> Registratio
         "attempt": 1,
         "status": status,
         "grade": None,
+        "computed": False,
         "source": None,
         "grader_id": None,
         "grader_comment": None,
@@ -215,6 +261,19 @@ class School:
         new = courses.NewCourse(**({"title": f"Course {next(_numbers)}"} | fields))
         return courses.create_course(self.registrar, self.admin, new, now)
 
+    def element(
+        self,
+        course: Course,
+        type_: ElementType | str = ElementType.TEST,
+        *,
+        now: datetime = NOW,
+        **fields: Any,
+    ) -> Element:
+        """An active element of the course, after the others."""
+        defaults = {"title": f"Element {next(_numbers)}", "status": ElementStatus.ACTIVE}
+        new = elements.NewElement(type=ElementType(type_), **(defaults | fields))
+        return elements.create_element(self.registrar, self.admin, course.id, new, now)
+
     def offering(
         self, *, course: Course | None = None, now: datetime = NOW, **fields: Any
     ) -> Offering:
@@ -276,6 +335,48 @@ class School:
             self.registrar, self.organization.id, [request], now
         )
         return _only(results)
+
+    def report(
+        self,
+        registration: Registration,
+        element: Element,
+        *,
+        actor: Actor | None = None,
+        source: Source | None = None,
+        now: datetime = NOW,
+        completed: bool = True,
+        **said: Any,
+    ) -> Transition:
+        """What an instructor's token reports of the learner's work on an element."""
+        report = Report(completed=completed, **_exact(said))
+        return self.ask(
+            registration,
+            Command.PROGRESS,
+            actor=actor,
+            now=now,
+            source=source,
+            element_id=element.id,
+            report=report,
+        )
+
+    def judge(
+        self,
+        registration: Registration,
+        element: Element,
+        *,
+        actor: Actor | None = None,
+        now: datetime = NOW,
+        **said: Any,
+    ) -> Transition:
+        """A grade by hand for an element, or an exemption from it."""
+        return self.ask(
+            registration,
+            Command.GRADE_ELEMENT,
+            actor=actor,
+            now=now,
+            element_id=element.id,
+            verdict=Verdict(**_exact(said)),
+        )
 
     def request(
         self,
@@ -348,6 +449,14 @@ class School:
             Page(limit=1000),
         )
         return list(reversed(found.items))
+
+
+def _exact(said: dict[str, Any]) -> dict[str, Any]:
+    """With a grade that was written as a number or text made exact."""
+    return {
+        name: Decimal(value) if name == "grade" and isinstance(value, str | int) else value
+        for name, value in said.items()
+    }
 
 
 def _id_of(user: User | Actor) -> str:

@@ -12,7 +12,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from coursebell.domain.events import Document, EventName, encode, in_profile
+from coursebell.domain.events import Document, EventName, NewEvent, encode, in_profile
 from coursebell.domain.model import Payload
 from coursebell.domain.samples import sample_event
 
@@ -37,15 +37,17 @@ def with_examples(page: str) -> str:
 
 
 def _examples() -> dict[str, list[Document]]:
-    examples: dict[str, list[Document]] = {name.value: [_sample(name)] for name in EventName}
+    examples: dict[str, list[Document]] = {
+        name.value: [_sample(name).document] for name in EventName
+    }
     completed = _sample(EventName.OFFERING_COMPLETED)
     profiles = (Payload.IDS, Payload.THIN)
     examples["Payload profiles"] = [in_profile(completed, each, PUBLIC_URL) for each in profiles]
     return examples
 
 
-def _sample(name: EventName) -> Document:
-    return sample_event(name, "5f60718293a4b5c6d7e8f90a1b2c3d4e", _SAMPLE_TIME).document
+def _sample(name: EventName) -> NewEvent:
+    return sample_event(name, "5f60718293a4b5c6d7e8f90a1b2c3d4e", _SAMPLE_TIME)
 
 
 def _with_blocks(section: str, documents: list[Document]) -> str:

@@ -24,6 +24,7 @@ def held(webhook_id: str = "w", key: int = 1, lease_ends: float = math.inf) -> H
         user_id="u",
         registration_id=None,
         registration_seq=None,
+        element_id=None,
         body=b"{}",
     )
     return Held(delivery, lease_ends)

@@ -48,6 +48,7 @@ def a_delivery(**fields):
         "user_id": "u",
         "registration_id": "r",
         "registration_seq": 3,
+        "element_id": None,
         "body": b'{"event":"offering_completed"}',
     }
     return Claimed(**(defaults | fields))
@@ -82,11 +83,13 @@ def test_a_request_has_the_headers_of_both_standards_and_the_webhooks_own():
 def test_what_an_event_lacks_has_no_header():
     nobody = a_delivery(user_id=None, registration_id=None, registration_seq=None)
     someone = replace(nobody, user_id="u")
+    something = replace(nobody, element_id="el")
     sender = Sender(a_target(), SEAL, None)
 
     assert not {"ce-subject", "ce-registrationseq"} & dict(sender.request(nobody, 1).headers).keys()
     headers = dict(sender.request(someone, 1).headers)
     assert headers["ce-subject"] == "u"
+    assert dict(sender.request(something, 1).headers)["ce-subject"] == "el"
     assert headers["ce-source"] == "urn:coursebell:o"
 
 

@@ -97,6 +97,7 @@ def an_attempt(seal: Seal) -> Request:
         user_id="u",
         registration_id="r",
         registration_seq=1,
+        element_id=None,
         body=b"{}",
     )
     return Sender(target, seal, None).request(delivery, int(NOW.timestamp()))

@@ -44,7 +44,11 @@ def test_nothing_differs_from_itself():
 def test_a_snapshot_leaves_out_what_is_empty():
     policy = a_policy(move_on=MoveOn.COMPLETED)
 
-    assert snapshot_of(policy) == {"passing_grade": "70.0", "move_on": "Completed"}
+    assert snapshot_of(policy) == {
+        "passing_grade": "70.0",
+        "move_on": "Completed",
+        "require_every_element_passed": False,
+    }
     assert "price" not in snapshot_of(an_offering())
 
 

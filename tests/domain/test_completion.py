@@ -17,9 +17,21 @@ from coursebell.domain.completion import (
     decide,
     outcome_of,
 )
+from coursebell.domain.grading import NO_ELEMENTS, standing_of
 from coursebell.domain.model import ActorKind, MoveOn, Role, Source, Status
+from coursebell.domain.progress import Report
 from coursebell.errors import ConflictError, CoursebellError, InvalidInputError
-from factories import DAY, HOUR, NOW, a_policy, a_registration, an_actor, an_offering
+from factories import (
+    DAY,
+    HOUR,
+    NOW,
+    a_policy,
+    a_registration,
+    an_actor,
+    an_element,
+    an_offering,
+    some_work,
+)
 
 MICROSECOND = timedelta(microseconds=1)
 NEEDS_MARK = (MoveOn.PASSED, MoveOn.COMPLETED_AND_PASSED)
@@ -34,6 +46,7 @@ def ask(
     now=NOW,
     grade=None,
     actor=None,
+    standing=NO_ELEMENTS,
     **fields,
 ):
     """What one command makes of the registration."""
@@ -44,7 +57,9 @@ def ask(
         grade=None if grade is None else Decimal(grade),
         **fields,
     )
-    return decide(request, registration, offering or an_offering(), policy or a_policy(), now)
+    return decide(
+        request, registration, offering or an_offering(), policy or a_policy(), now, standing
+    )
 
 
 def after(registration, command, **fields):
@@ -64,6 +79,15 @@ CELLS = {
     (Command.ACTIVITY, P): ConflictError,
     (Command.ACTIVITY, F): ConflictError,
     (Command.ACTIVITY, E): ConflictError,
+    # Neither is there anything left to do, nor to grade piece by piece.
+    (Command.PROGRESS, A): Effect.WORK,
+    (Command.PROGRESS, P): ConflictError,
+    (Command.PROGRESS, F): ConflictError,
+    (Command.PROGRESS, E): ConflictError,
+    (Command.GRADE_ELEMENT, A): Effect.WORK,
+    (Command.GRADE_ELEMENT, P): ConflictError,
+    (Command.GRADE_ELEMENT, F): ConflictError,
+    (Command.GRADE_ELEMENT, E): ConflictError,
     # "on an ended registration 204 ... if grade and source equal what is stored, else 409"
     (Command.COMPLETE, A): Effect.END,
     (Command.COMPLETE, P): ConflictError,
@@ -118,7 +142,8 @@ def test_every_command_in_every_state(command, status):
 
     assert transition.effect is expected
     assert transition.before is registration
-    assert transition.changes == (transition.after != registration)
+    noted = expected is Effect.WORK  # elsewhere: the registration itself need not change
+    assert transition.changes == (noted or transition.after != registration)
 
 
 @pytest.mark.parametrize("status", [P, F, E])
@@ -606,6 +631,225 @@ def test_grading_what_was_ejected_clears_the_ejection():
     assert (graded.status, graded.grade, graded.end_at) == (Status.PASSED, Decimal("80"), NOW)
 
 
+# --- with elements
+
+PASSED_TEST = an_element(max_attempts=2)
+ESSAY = an_element("assignment")
+EXTRA = an_element(required=False)
+
+
+def at(*elements, policy=None, **grades):
+    """A standing with these elements, graded by position: `e0=80, e1="awaiting"`."""
+    work = {}
+    for name, grade in grades.items():
+        element = elements[int(name[1:])]
+        many = grade if isinstance(grade, list) else [grade]
+        work[element.id] = [
+            some_work(element, number, awaiting=True)
+            if each == "awaiting"
+            else some_work(element, number, grade=each)
+            for number, each in enumerate(many, 1)
+        ]
+    return standing_of(elements, work, set(), policy or a_policy())
+
+
+STANDINGS = [
+    NO_ELEMENTS,
+    at(PASSED_TEST),
+    at(PASSED_TEST, e0=80),
+    at(PASSED_TEST, e0=[10, 20]),
+    at(PASSED_TEST, ESSAY, e0=80, e1="awaiting"),
+    at(PASSED_TEST, ESSAY, e0=80, e1=100),
+    at(PASSED_TEST, EXTRA, e0=90, e1=10),
+]
+
+
+def progress(standing, registration=None, **fields):
+    """What a registration becomes whose learner just came to stand so."""
+    registration = registration or a_registration()
+    defaults = {"actor": learner_of(registration), "standing": standing}
+    return ask(registration, Command.PROGRESS, **(defaults | fields))
+
+
+def test_the_rule_that_is_met_ends_it_by_itself():
+    done = progress(at(PASSED_TEST, e0=80))
+
+    assert (done.effect, done.after.status) == (Effect.END, Status.PASSED)
+    assert (done.after.grade, done.after.computed) == (Decimal(80), True)
+    assert (done.after.source, done.after.end_at) == (Source.SELF, NOW)
+    assert (done.after.grader_id, done.after.last_active_at) == (None, NOW)
+
+
+def test_a_grader_reporting_ends_it_as_admin_unless_it_says_otherwise():
+    standing = at(PASSED_TEST, e0=80)
+    report = Report(completed=True, grade=Decimal(80))
+
+    by_grader = progress(standing, actor=an_actor(), report=report).after
+    for_learner = progress(standing, actor=an_actor(), report=report, source=Source.SELF).after
+    own_verdict = progress(standing, report=report).after
+
+    assert (by_grader.source, for_learner.source) == (Source.ADMIN, Source.SELF)
+    assert own_verdict.source is Source.ADMIN
+
+
+@pytest.mark.parametrize(
+    ("standing", "ends"),
+    [
+        (at(PASSED_TEST, e0=69), None),  # a second attempt is left
+        (at(PASSED_TEST, e0=[60, 69]), F),  # none is
+        (at(PASSED_TEST, e0=[60, 70]), P),
+        (at(PASSED_TEST, ESSAY, e0=90), None),
+        (at(PASSED_TEST, ESSAY, e0=90, e1="awaiting"), None),
+        (at(PASSED_TEST, ESSAY, e0=[10, 10], e1="awaiting"), None),  # lost, but it waits
+        (at(PASSED_TEST, ESSAY, e0=90, e1=60), P),
+        (at(PASSED_TEST, EXTRA, e0=90), P),  # the extra is not needed ...
+        (at(PASSED_TEST, EXTRA, e0=80, e1=40), None),  # ... and can still hurt
+        (at(EXTRA), None),
+        (at(EXTRA, e0=80), P),
+    ],
+)
+def test_when_it_ends_by_itself(standing, ends):
+    transition = progress(standing)
+
+    assert transition.effect is (Effect.WORK if ends is None else Effect.END)
+    assert transition.after.status is (ends or A)
+
+
+@pytest.mark.parametrize(
+    ("move_on", "standing", "ends"),
+    [
+        (MoveOn.PASSED, at(PASSED_TEST, ESSAY, e0=90), P),  # the mark alone decides
+        (MoveOn.PASSED, at(PASSED_TEST, ESSAY, e0=60), None),
+        (MoveOn.COMPLETED, at(PASSED_TEST, ESSAY, e0=90), None),
+        (MoveOn.COMPLETED, at(PASSED_TEST, ESSAY, e0=10, e1=10), P),
+        (MoveOn.COMPLETED_OR_PASSED, at(PASSED_TEST, ESSAY, e0=10, e1=10), P),
+        (MoveOn.COMPLETED_OR_PASSED, at(PASSED_TEST, ESSAY, e0=90), P),
+        (MoveOn.NOT_APPLICABLE, at(PASSED_TEST, ESSAY, e0=10), P),
+        (MoveOn.NOT_APPLICABLE, at(PASSED_TEST, ESSAY, e1="awaiting"), None),
+    ],
+)
+def test_when_it_ends_under_other_rules(move_on, standing, ends):
+    after = progress(standing, policy=a_policy(move_on=move_on)).after
+
+    assert after.status is (ends or A)
+
+
+@pytest.mark.parametrize("move_on", MoveOn)
+def test_nobody_passes_without_every_element_where_the_policy_wants_it(move_on):
+    policy = a_policy(move_on=move_on, require_every_element_passed=True)
+    one, other = an_element(max_attempts=1), an_element(max_attempts=1)
+
+    good_on_average = progress(at(one, other, e0=100, e1=60), policy=policy).after
+    good_in_each = progress(at(one, other, e0=80, e1=70), policy=policy).after
+
+    assert good_on_average.status is (P if move_on is MoveOn.NOT_APPLICABLE else F)
+    assert good_in_each.status is P
+
+
+def test_grading_the_last_element_ends_it_then_as_admin_and_is_no_activity():
+    began = NOW - DAY
+    registration = a_registration(begin_at=began, last_active_at=began)
+
+    after_ = ask(
+        registration, Command.GRADE_ELEMENT, standing=at(PASSED_TEST, ESSAY, e0=90, e1=80)
+    ).after
+
+    assert (after_.status, after_.end_at, after_.source) == (P, NOW, Source.ADMIN)
+    assert (after_.begin_at, after_.last_active_at) == (began, began)
+    assert (after_.grader_id, after_.computed) == (None, True)
+
+
+def test_progress_is_activity_and_gated_by_the_windows():
+    registration = a_registration(begin_at=None, last_active_at=None)
+    standing = at(PASSED_TEST, ESSAY, e0=90)
+
+    after_ = progress(standing, registration).after
+
+    assert (after_.begin_at, after_.last_active_at) == (NOW, NOW)
+    for window in (an_offering(begin_at=NOW + HOUR), an_offering(end_at=NOW)):
+        with pytest.raises(InvalidInputError):
+            progress(standing, registration, offering=window)
+        graded = ask(registration, Command.GRADE_ELEMENT, offering=window, standing=standing)
+        assert graded.effect is Effect.WORK
+
+
+def test_complete_takes_the_grade_of_the_elements_and_done_from_them():
+    registration = a_registration()
+    unfinished = at(PASSED_TEST, ESSAY, e0=90)
+
+    left = ask(registration, Command.COMPLETE, standing=unfinished).after
+    given_ = ask(registration, Command.COMPLETE, standing=unfinished, grade=95).after
+    done = ask(registration, Command.COMPLETE, standing=at(PASSED_TEST, e0=90)).after
+
+    assert (left.status, left.grade, left.computed) == (F, Decimal(90), True)
+    assert (given_.status, given_.grade, given_.computed) == (F, Decimal(95), False)
+    assert (done.status, done.grade) == (P, Decimal(90))
+
+
+def test_complete_waits_for_what_awaits_a_grade_unless_one_is_given():
+    registration = a_registration()
+    waiting = at(PASSED_TEST, ESSAY, e0=90, e1="awaiting")
+
+    with pytest.raises(ConflictError, match="Knots"):
+        ask(registration, Command.COMPLETE, standing=waiting)
+
+    assert ask(registration, Command.COMPLETE, standing=waiting, grade=95).after.status is F
+    assert ask(registration, Command.GRADE, standing=waiting, grade=95).after.status is P
+
+
+def test_completing_again_without_a_grade_repeats_what_the_elements_gave():
+    registration = a_registration()
+    actor = learner_of(registration)
+    standing = at(PASSED_TEST, e0=90)
+    ended = ask(registration, Command.COMPLETE, standing=standing, actor=actor).after
+
+    again = ask(ended, Command.COMPLETE, standing=standing, actor=actor)
+
+    assert again.effect is Effect.NOTHING
+    with pytest.raises(ConflictError):
+        ask(ended, Command.COMPLETE, standing=standing, grade=91)
+
+
+def test_by_hand_counts_as_done_and_takes_the_elements_grade_when_none_is_given():
+    registration = a_registration()
+    standing = at(PASSED_TEST, ESSAY, e0=90)
+    every = a_policy(require_every_element_passed=True)
+
+    left = ask(registration, Command.COMPLETE_ONCE, standing=standing).after
+    given_ = ask(registration, Command.GRADE, standing=standing, grade=71, policy=every).after
+
+    assert (left.status, left.grade, left.computed) == (P, Decimal(90), True)
+    assert (given_.status, given_.computed) == (P, False)
+    with pytest.raises(InvalidInputError):
+        ask(registration, Command.COMPLETE_ONCE, standing=at(PASSED_TEST))
+
+
+def test_the_end_of_the_offering_grades_from_what_exists():
+    registration = a_registration()
+
+    def halted(standing, **policy):
+        policy = a_policy(**policy)
+        return ask(
+            registration, Command.HALT, offering=AFTER, standing=standing, policy=policy
+        ).after
+
+    assert halted(at(PASSED_TEST, ESSAY, e0=90)).status is F
+    assert halted(at(PASSED_TEST, ESSAY, e0=90)).grade == Decimal(90)
+    assert halted(at(PASSED_TEST, ESSAY, e0=90, e1="awaiting")).grade == Decimal(90)
+    assert halted(at(PASSED_TEST, ESSAY, e0=90), move_on=MoveOn.PASSED).status is P
+    assert halted(at(PASSED_TEST), move_on=MoveOn.PASSED).grade is None
+
+
+def test_a_grade_by_hand_is_no_longer_the_elements():
+    ended = progress(at(PASSED_TEST, e0=80)).after
+
+    regraded = ask(ended, Command.GRADE, grade=75).after
+
+    assert (ended.computed, regraded.computed) == (True, False)
+    assert not after(ended, Command.REOPEN).computed
+    assert ask(ended, Command.GRADE, grade=80).effect is Effect.NOTHING
+
+
 # --- whatever is asked, in whatever order
 
 COMMANDS = st.tuples(
@@ -619,7 +863,7 @@ COMMANDS = st.tuples(
 
 
 def _request(registration, command, grade, by_learner, override, end_at):
-    own = by_learner and command in (Command.ACTIVITY, Command.COMPLETE)
+    own = by_learner and command in (Command.ACTIVITY, Command.COMPLETE, Command.PROGRESS)
     graded = command in (Command.COMPLETE, Command.COMPLETE_ONCE, Command.GRADE) and not own
     if command is Command.GRADE and grade is None:
         grade = Decimal(50)
@@ -636,28 +880,35 @@ def _request(registration, command, grade, by_learner, override, end_at):
 @given(
     commands=st.lists(COMMANDS, max_size=12),
     move_on=st.sampled_from(MoveOn),
+    every=st.booleans(),
     ends_after=st.one_of(st.none(), st.integers(1, 60)),
+    standings=st.lists(st.sampled_from(STANDINGS), min_size=12, max_size=12),
 )
-def test_no_sequence_of_commands_breaks_what_must_hold(commands, move_on, ends_after):
+def test_no_sequence_of_commands_breaks_what_must_hold(
+    commands, move_on, every, ends_after, standings
+):
     end_at = None if ends_after is None else NOW + ends_after * HOUR
     offering = an_offering(end_at=end_at)
-    policy = a_policy(move_on=move_on)
+    policy = a_policy(move_on=move_on, require_every_element_passed=every)
     current = a_registration(begin_at=None, last_active_at=None)
     now, began = NOW, None
 
-    for command, grade, hours, by_learner, override, backdate in commands:
+    for (command, grade, hours, by_learner, override, backdate), standing in zip(
+        commands, standings, strict=False
+    ):
         now += hours * HOUR
         backdated = None if backdate is None else now - backdate * HOUR
         request = _request(current, command, grade, by_learner, override, backdated)
         try:
-            transition = decide(request, current, offering, policy, now)
+            transition = decide(request, current, offering, policy, now, standing)
         except CoursebellError:
             continue
         previous, current = current, transition.after
 
         entered = current.status.has_result and not previous.status.has_result
         assert (transition.effect is Effect.END) == entered
-        assert transition.changes == (current != previous)
+        assert transition.changes == (transition.effect is Effect.WORK or current != previous)
+        assert not (entered and standing.awaiting and command is Command.PROGRESS)
         _check_fields(current, now)
         if current.last_active_at is not None:
             began = began or current.begin_at
@@ -672,10 +923,6 @@ def _check_fields(registration, now):
         assert registration.grade is None
     if registration.end_at is not None:
         assert registration.begin_at <= registration.end_at <= now
-    if registration.policy is not None:
-        # Not done only when halted, and then without a grade.
-        done = registration.status is outcome_of(
-            registration.policy, done=True, grade=registration.grade
-        )
-        halted = registration.grade is None and registration.status is Status.FAILED
-        assert done or halted
+    if registration.status is Status.PASSED:
+        assert outcome_of(registration.policy, done=True, grade=registration.grade) is P
+    assert not registration.computed or registration.status.has_result

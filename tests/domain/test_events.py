@@ -11,11 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coursebell.domain import events
+from coursebell.domain import events, samples
 from coursebell.domain.completion import outcome_of
 from coursebell.domain.events import EventName, encode, in_profile, matches, number
 from coursebell.domain.model import MoveOn, Payload, Source, Status
-from factories import HOUR, NOW, a_policy, a_registration, a_user, an_offering
+from factories import (
+    HOUR,
+    NOW,
+    a_policy,
+    a_registration,
+    a_user,
+    an_element,
+    an_offering,
+    some_work,
+)
 
 GOLDEN = Path(__file__).parents[1] / "data" / "offering_completed.json"
 
@@ -229,13 +238,13 @@ def test_no_event_has_a_null():
 
 
 def test_the_full_profile_is_the_event_itself():
-    document = seed_event().document
+    event = seed_event()
 
-    assert in_profile(document, Payload.FULL, None) is document
+    assert in_profile(event, Payload.FULL, None) is event.document
 
 
 def test_the_ids_profile_has_ids_and_nothing_of_a_person():
-    reduced = in_profile(seed_event().document, Payload.IDS, "https://bell.example")
+    reduced = in_profile(seed_event(), Payload.IDS, "https://bell.example")
 
     assert reduced == {
         "event": "offering_completed",
@@ -249,10 +258,10 @@ def test_the_ids_profile_has_ids_and_nothing_of_a_person():
 
 
 def test_the_thin_profile_links_to_the_registration():
-    reduced = in_profile(seed_event().document, Payload.THIN, "https://bell.example")
+    reduced = in_profile(seed_event(), Payload.THIN, "https://bell.example")
 
     assert reduced == {
-        **in_profile(seed_event().document, Payload.IDS, None),
+        **in_profile(seed_event(), Payload.IDS, None),
         "link": "https://bell.example/api/v5/registrations/0e110b8a72294161a589ade444bd978f",
     }
 
@@ -261,10 +270,87 @@ def test_the_thin_profile_of_an_event_without_registration_links_to_the_user():
     user = a_user()
     event = events.user_created(event_id="1" * 32, source=Source.ADMIN, now=NOW, user=user)
 
-    reduced = in_profile(event.document, Payload.THIN, "https://bell.example")
+    reduced = in_profile(event, Payload.THIN, "https://bell.example")
 
     assert reduced["link"] == f"https://bell.example/api/v5/users/{user.id}"
     assert reduced["user"] == {"id": user.id}
+
+
+@pytest.mark.parametrize(
+    ("name", "link", "told"),
+    [
+        (
+            EventName.ELEMENT_COMPLETED,
+            f"registrations/{'1111222233334444aaaabbbbccccdddd'}/elements/{samples.ELEMENT.id}",
+            ["event", "date", "source", "user", "element", "offering", "link"],
+        ),
+        (
+            EventName.ELEMENT_AWAITING_GRADE,
+            f"registrations/{'1111222233334444aaaabbbbccccdddd'}/elements/{samples.ELEMENT.id}",
+            ["event", "date", "user", "element", "offering", "link"],
+        ),
+        (
+            EventName.ELEMENT_PUBLISHED,
+            f"courses/{samples.COURSE.id}/elements/{samples.ELEMENT.id}",
+            ["event", "date", "element", "course", "link"],
+        ),
+    ],
+)
+def test_the_thin_profile_of_an_element_links_to_it_and_tells_ids(name, link, told):
+    event = samples.sample_event(name, "1" * 32, NOW)
+
+    reduced = in_profile(event, Payload.THIN, "https://bell.example")
+
+    assert list(reduced) == told
+    assert reduced["link"] == f"https://bell.example/api/v5/{link}"
+    assert all(list(part) == ["id"] for part in reduced.values() if isinstance(part, dict))
+
+
+# --- elements
+
+
+@pytest.mark.parametrize("name", EventName)
+def test_every_event_of_the_vendor_is_its_golden_file_byte_for_byte(name):
+    """offering_completed is the vendor's own page; the others have its keys, order and types."""
+    golden = GOLDEN.with_name(f"{name}.json")
+    if name is EventName.OFFERING_COMPLETED:
+        event = seed_event()
+    else:
+        event = samples.sample_event(name, "1" * 32, instant("2031-02-03T04:05:06Z"))
+
+    assert golden.exists() == (not name.startswith("registration_"))
+    if golden.exists():
+        assert encode(event.document) == golden.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("type_", "keys"),
+    [
+        ("assignment", ["type", "id", "title", "grade", "passed", "question", "response"]),
+        ("test", ["type", "id", "title", "grade", "passed"]),
+    ],
+)
+def test_only_an_assignment_tells_its_question_and_response(type_, keys):
+    element = an_element(type_, question="Why?")
+
+    part = events.element_part(element, some_work(element, grade=80, response="So."))
+
+    assert list(part) == keys
+
+
+def test_what_is_not_graded_has_neither_grade_nor_verdict():
+    element = an_element("chalkboard")
+
+    assert list(events.element_part(element, some_work(element))) == ["type", "id", "title"]
+
+
+def test_a_course_without_an_instructor_publishes_without_a_name():
+    event = events.element_published(
+        event_id="1" * 32, now=NOW, element=samples.ELEMENT, course=samples.COURSE, instructor=None
+    )
+
+    assert list(event.document["course"]) == ["id", "title", "passingGrade"]
+    assert (event.user_id, event.element_id) == (None, samples.ELEMENT.id)
 
 
 # --- filters

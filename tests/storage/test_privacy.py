@@ -9,6 +9,9 @@ TREATED = {
     "registrations": "facts stay; what graders wrote goes",
     "user_field_values": "deleted",
     "user_agreements": "deleted",
+    "work": "grades stay; what was handed in and what graders wrote goes",
+    "exemptions": "facts stay; what graders wrote goes",
+    "standings": "facts stay",
     "events": "bodies are reduced to ids",
     "deliveries": "open ones are cancelled, bodies of reduced profiles go",
     "attempts": "what receivers answered goes",
@@ -23,6 +26,7 @@ NOT_ABOUT_PEOPLE = {
     "offering_categories",
     "offerings",
     "user_fields",
+    "elements",
     "webhooks",
 }
 

@@ -110,6 +110,13 @@ class School:
     def course(self, **fields) -> str:
         return self.admin.create("courses", **{"title": "Ladders", **fields})
 
+    def element(self, course_id: str, type_: str = "test", **fields) -> str:
+        """An active element of the course."""
+        return self.admin.create(
+            f"courses/{course_id}/elements",
+            **{"type": type_, "title": "Knots", "status": "active", **fields},
+        )
+
     def offering(self, **fields) -> str:
         course_id = fields.pop("courseId", None) or self.course()
         return self.admin.create(
@@ -139,6 +146,7 @@ class School:
         webhook = self.webhook()
         shelf = self.admin.create("offeringcategories", name="Shelf")
         course = self.course()
+        element = self.element(course)
         offering = self.offering(courseId=course, offeringCategoryIds=[shelf])
         user = self.user(self.organization.name)
         registration = self.registration(offering, user)
@@ -149,6 +157,7 @@ class School:
         return {
             "user_id": user,
             "course_id": course,
+            "element_id": element,
             "offering_id": offering,
             "category_id": shelf,
             "registration_id": registration,

@@ -110,6 +110,7 @@ def test_a_grade_has_a_fraction_digit_at_most_four_and_is_rounded_down(grade, wr
         instructor=None,
         passing_grade=Decimal(grade),
         move_on=MoveOn.PASSED,
+        require_every_element_passed=False,
         created_at=NOW,
     )
 

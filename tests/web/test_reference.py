@@ -26,9 +26,18 @@ SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | 
 SCHEMAS = {
     "Users": ("UserDocument", "UserCreation", "DossierDocument", "DisclosureDocument"),
     "Courses": ("CourseDocument", "CourseCreation"),
+    "Elements": ("ElementDocument", "ElementCreation"),
     "Offerings": ("OfferingDocument", "OfferingCreation"),
     "Offering categories": ("CategoryDocument", "CategoryCreation"),
     "Registrations": ("RegistrationDocument", "RegistrationCreation", "Grading", "Completion"),
+    "Progress": (
+        "ElementRecordDocument",
+        "WorkDocument",
+        "ExplanationDocument",
+        "PolicyDocument",
+        "ProgressReport",
+        "ElementVerdict",
+    ),
     "Gradebook": ("HandCompletion", "CompletionResult"),
     "Webhooks": ("WebhookDocument", "WebhookCreation", "ReconciliationDocument"),
     "Events": ("EventDocument",),

@@ -21,6 +21,18 @@ def active_registration(school, ids):
     return {"registration_id": school.registration(user_id=ids["user_id"])}
 
 
+def untouched_element(school, ids):
+    return {"element_id": school.element(ids["course_id"])}
+
+
+def at_work(school, ids):
+    """A registration in a course of two elements, so that one of them ends nothing."""
+    course = school.course()
+    element, _ = school.element(course), school.element(course)
+    registration = school.registration(school.offering(courseId=course))
+    return {"registration_id": registration, "element_id": element}
+
+
 def empty_offering(school, ids):
     return {"offering_id": school.offering()}
 
@@ -42,6 +54,9 @@ NEEDS = {
     ("POST", "/registrations"): empty_offering,
     ("POST", "/registrations/{registration_id}/activity"): active_registration,
     ("POST", "/registrations/{registration_id}/complete"): active_registration,
+    ("DELETE", "/courses/{course_id}/elements/{element_id}"): untouched_element,
+    ("POST", "/registrations/{registration_id}/elements/{element_id}"): at_work,
+    ("PUT", "/registrations/{registration_id}/elements/{element_id}"): at_work,
     ("PUT", "/registrations/{registration_id}"): active_registration,
     ("POST", "/gradebook/complete"): active_registration,
     ("POST", "/webhooks/{webhook_id}/resume"): paused_webhook,

@@ -55,7 +55,7 @@ class Sender:
             ("ce-time", format_instant(delivery.occurred_at)),
             ("coursebell-delivery", delivery.kind.value),
         ]
-        subject = delivery.registration_id or delivery.user_id
+        subject = delivery.registration_id or delivery.element_id or delivery.user_id
         if subject is not None:
             headers.append(("ce-subject", subject))
         if delivery.registration_seq is not None:

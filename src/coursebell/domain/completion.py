@@ -13,8 +13,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import assert_never
 
+from coursebell.domain.grading import NO_ELEMENTS, Standing
 from coursebell.domain.instants import format_instant
 from coursebell.domain.model import Actor, MoveOn, Offering, Policy, Registration, Source, Status
+from coursebell.domain.progress import Report, Verdict
 from coursebell.errors import ConflictError, InvalidInputError
 
 MAX_GRADE = 100
@@ -24,6 +26,8 @@ class Command(StrEnum):
     """What can be asked of a registration."""
 
     ACTIVITY = "activity"  # the learner did something
+    PROGRESS = "progress"  # the learner worked on an element, or completed it
+    GRADE_ELEMENT = "grade_element"  # by hand: a grade for an element, or an exemption from it
     COMPLETE = "complete"  # finish: by the learner, or reported for the learner
     COMPLETE_ONCE = "complete_once"  # the gradebook's bulk form: never re-grades
     GRADE = "grade"  # by hand: ends an active one, re-grades an ended one
@@ -36,6 +40,7 @@ class Effect(StrEnum):
     """What a command does to a registration in a given state."""
 
     TOUCH = "touch"  # remember the activity
+    WORK = "work"  # keep what was done about an element; END instead, once the rule is met
     END = "end"  # decide passed or failed: fires offering_completed
     REGRADE = "regrade"  # decide again: fires registration_grade_changed
     EJECT = "eject"  # fires registration_ejected
@@ -51,6 +56,18 @@ _A, _P, _F, _E = Status.ACTIVE, Status.PASSED, Status.FAILED, Status.EJECTED
 TRANSITIONS: dict[Command, dict[Status, Effect]] = {
     Command.ACTIVITY: {
         _A: Effect.TOUCH,
+        _P: Effect.CONFLICT,
+        _F: Effect.CONFLICT,
+        _E: Effect.CONFLICT,
+    },
+    Command.PROGRESS: {
+        _A: Effect.WORK,
+        _P: Effect.CONFLICT,
+        _F: Effect.CONFLICT,
+        _E: Effect.CONFLICT,
+    },
+    Command.GRADE_ELEMENT: {
+        _A: Effect.WORK,
         _P: Effect.CONFLICT,
         _F: Effect.CONFLICT,
         _E: Effect.CONFLICT,
@@ -107,6 +124,16 @@ class Request:
     end_at: datetime | None = None  # backdates the end (administrators, with a reason)
     override: bool = False  # passes the windows (administrators, with a reason)
     reason: str | None = None
+    element_id: str | None = None  # with a report (progress) or a verdict (grade_element)
+    report: Report | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def is_graded(self) -> bool:
+        """Whether it says how good it was, which a learner's word is not taken for."""
+        report = self.report
+        judged = report is not None and (report.grade is not None or report.passed is not None)
+        return judged or self.grade is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +149,14 @@ class Transition:
         return self.effect is not Effect.NOTHING
 
 
-def outcome_of(policy: Policy, *, done: bool, grade: Decimal | None) -> Status:
-    """Passed or failed, by cmi5's moveOn; the passing grade is inclusive (domain rule 8)."""
+def outcome_of(
+    policy: Policy, *, done: bool, grade: Decimal | None, every_passed: bool = True
+) -> Status:
+    """Passed or failed, by cmi5's moveOn; the passing grade is inclusive (domain rule 8).
+
+    Where the policy wants every required element passed, nobody passes without, unless passing
+    asks nothing at all (`NotApplicable`).
+    """
     reached = grade is not None and grade >= policy.passing_grade
     match policy.move_on:
         case MoveOn.PASSED:
@@ -138,7 +171,22 @@ def outcome_of(policy: Policy, *, done: bool, grade: Decimal | None) -> Status:
             passed = True
         case _:
             assert_never(policy.move_on)
+    if policy.require_every_element_passed and policy.move_on is not MoveOn.NOT_APPLICABLE:
+        passed = passed and every_passed
     return Status.PASSED if passed else Status.FAILED
+
+
+def ends_by_itself(policy: Policy, standing: Standing) -> bool:
+    """Nothing awaits a grade, and it would be passed or nothing more can be done (rule 8)."""
+    if standing.awaiting or not standing.elements:
+        return False
+    return standing.exhausted or _outcome(policy, standing) is Status.PASSED
+
+
+def _outcome(policy: Policy, standing: Standing) -> Status:
+    return outcome_of(
+        policy, done=standing.done, grade=standing.grade, every_passed=standing.every_passed
+    )
 
 
 def decide(
@@ -147,19 +195,22 @@ def decide(
     offering: Offering,
     policy: Policy,
     now: datetime,
+    standing: Standing = NO_ELEMENTS,
 ) -> Transition:
-    """What `request` makes of `registration`.
+    """What `request` makes of `registration`, which stands so with the elements of its course.
 
     Raises `ConflictError` where the state does not allow it, `InvalidInputError` where the input
     does not. A `Transition` with `Effect.NOTHING` means: already so.
     """
     _check_grade(request)
-    effect = _effect_of(request, registration, offering, now)
+    effect = effect_of(request, registration, offering, now)
     match effect:
         case Effect.TOUCH:
             after = _touched(request, registration, offering, now)
+        case Effect.WORK:
+            effect, after = _worked(request, registration, offering, policy, now, standing)
         case Effect.END:
-            after = _ended(request, registration, offering, policy, now)
+            after = _ended(request, registration, offering, policy, now, standing)
         case Effect.REGRADE:
             after = _regraded(request, registration, policy, now)
         case Effect.EJECT:
@@ -177,10 +228,13 @@ def _check_grade(request: Request) -> None:
         raise InvalidInputError(field_errors={"grade": f"Must be from 0 to {MAX_GRADE}."})
 
 
-def _effect_of(
+def effect_of(
     request: Request, registration: Registration, offering: Offering, now: datetime
 ) -> Effect:
-    """What the table says, once it is known whether the request only repeats what is stored."""
+    """What the table says, once it is known whether the request only repeats what is stored.
+
+    Raises `ConflictError` and `InvalidInputError` as `decide` does.
+    """
     effect = TRANSITIONS[request.command][registration.status]
     if effect is Effect.INVALID:
         rule = f"Only an active registration can be ejected; this one is {registration.status}."
@@ -193,7 +247,9 @@ def _effect_of(
     if repeats:
         return Effect.NOTHING
     if effect in (Effect.SAME_OR_CONFLICT, Effect.CONFLICT):
-        raise ConflictError(_how_it_ended(registration))
+        raise ConflictError(_how_it_ended(registration) + _what_to_do(request))
+    if request.command is Command.PROGRESS:
+        _check_window(request, registration, offering, now)
     return effect
 
 
@@ -206,8 +262,8 @@ def source_of(request: Request, registration: Registration) -> Source:
     if request.source is not None:
         return request.source
     own = request.actor.is_self(registration.user_id)
-    by_learner = own and request.command is Command.COMPLETE and request.grade is None
-    return Source.SELF if by_learner else Source.ADMIN
+    ends = request.command in (Command.COMPLETE, Command.PROGRESS)
+    return Source.SELF if own and ends and not request.is_graded else Source.ADMIN
 
 
 def _check_window(
@@ -234,23 +290,49 @@ def _touched(
     )
 
 
+def _worked(
+    request: Request,
+    registration: Registration,
+    offering: Offering,
+    policy: Policy,
+    now: datetime,
+    standing: Standing,
+) -> tuple[Effect, Registration]:
+    """With an element done or graded; `standing` knows of it already, and may meet the rule."""
+    by_learner = request.command is Command.PROGRESS
+    after = _touched(request, registration, offering, now) if by_learner else registration
+    if not ends_by_itself(policy, standing):
+        return Effect.WORK, after
+    return Effect.END, _ended(request, after, offering, policy, now, standing)
+
+
 def _ended(
     request: Request,
     registration: Registration,
     offering: Offering,
     policy: Policy,
     now: datetime,
+    standing: Standing,
 ) -> Registration:
     if request.command is Command.COMPLETE:
         _check_window(request, registration, offering, now)
-    _check_grade_by_hand(request, policy)
+        _check_nothing_awaits(request, standing)
+    grade = standing.grade if request.grade is None else request.grade
+    _check_grade_by_hand(request, policy, grade)
     grader_id, grader_comment = _by_hand(request, registration)
     end_at = _end_of(request, registration, offering, now)
     source = source_of(request, registration)
+    by_hand = request.command in (Command.GRADE, Command.COMPLETE_ONCE)
     return replace(
         registration,
-        status=outcome_of(policy, done=request.command is not Command.HALT, grade=request.grade),
-        grade=request.grade,
+        status=outcome_of(
+            policy,
+            done=by_hand or _is_done(request, standing),
+            grade=grade,
+            every_passed=by_hand or standing.every_passed,
+        ),
+        grade=grade,
+        computed=request.grade is None and bool(standing.elements),
         source=source,
         policy=policy,
         begin_at=_begin_for(registration, end_at),
@@ -261,10 +343,22 @@ def _ended(
     )
 
 
-def _check_grade_by_hand(request: Request, policy: Policy) -> None:
+def _is_done(request: Request, standing: Standing) -> bool:
+    """As the elements say. Where there are none, an explicit `complete` is all there is to do."""
+    return standing.done if standing.elements else request.command is Command.COMPLETE
+
+
+def _check_nothing_awaits(request: Request, standing: Standing) -> None:
+    """The end waits for the grade of what was handed in (domain rule 10), unless one is given."""
+    if request.grade is None and standing.awaiting:
+        waiting = ", ".join(f'"{each.title}"' for each in standing.elements if each.awaiting)
+        raise ConflictError(f"The registration cannot end yet: {waiting} awaits a grade.")
+
+
+def _check_grade_by_hand(request: Request, policy: Policy, grade: Decimal | None) -> None:
     """By hand a grade may be left out only where no mark is needed (domain rule 11)."""
     needs_mark = policy.move_on in (MoveOn.PASSED, MoveOn.COMPLETED_AND_PASSED)
-    if request.command is Command.COMPLETE_ONCE and request.grade is None and needs_mark:
+    if request.command is Command.COMPLETE_ONCE and grade is None and needs_mark:
         rule = f"Required, because the offering's moveOn is {policy.move_on}."
         raise InvalidInputError(field_errors={"grade": rule})
 
@@ -310,6 +404,7 @@ def _regraded(
         registration,
         status=outcome_of(decided_by, done=True, grade=request.grade),
         grade=request.grade,
+        computed=False,
         policy=decided_by,
         begin_at=_begin_for(registration, end_at),
         end_at=end_at,
@@ -343,6 +438,7 @@ def _reopened(registration: Registration) -> Registration:
         registration,
         status=Status.ACTIVE,
         grade=None,
+        computed=False,
         source=None,
         policy=None,
         grader_id=None,
@@ -362,7 +458,14 @@ def _repeats_grade(request: Request, registration: Registration) -> bool:
 
 def _repeats_completion(request: Request, registration: Registration) -> bool:
     same_source = source_of(request, registration) == registration.source
-    return request.grade == registration.grade and same_source
+    left_to_elements = request.grade is None and registration.computed
+    return (left_to_elements or request.grade == registration.grade) and same_source
+
+
+def _what_to_do(request: Request) -> str:
+    if request.command is not Command.GRADE_ELEMENT:
+        return ""
+    return " Grade the registration itself, or reopen it first."
 
 
 def _how_it_ended(registration: Registration) -> str:

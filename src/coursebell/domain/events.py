@@ -13,8 +13,9 @@ from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 
+from coursebell.domain.elements import Element, ElementType, Work
 from coursebell.domain.instants import format_instant
-from coursebell.domain.model import Offering, Payload, Registration, Source, User
+from coursebell.domain.model import Course, Offering, Payload, Registration, Source, User
 
 Document = dict[str, object]
 
@@ -24,6 +25,9 @@ class EventName(StrEnum):
 
     OFFERING_COMPLETED = "offering_completed"
     OFFERING_REGISTERED = "offering_registered"
+    ELEMENT_COMPLETED = "element_completed"
+    ELEMENT_AWAITING_GRADE = "element_awaiting_grade"
+    ELEMENT_PUBLISHED = "element_published"
     USER_CREATED = "user_created"
     REGISTRATION_GRADE_CHANGED = "registration_grade_changed"
     REGISTRATION_REOPENED = "registration_reopened"
@@ -43,6 +47,7 @@ class NewEvent:
     registration_id: str | None
     registration_seq: int | None
     offering_id: str | None
+    element_id: str | None = None
     document: Document
 
 
@@ -181,38 +186,135 @@ def _user_event(
     )
 
 
+def element_event(
+    *,
+    event_id: str,
+    source: Source,
+    now: datetime,
+    user: User,
+    registration: Registration,
+    element: Element,
+    work: Work,
+    offering: Offering,
+) -> NewEvent:
+    """`element_completed`; or, of work that awaits a grade, `element_awaiting_grade`.
+
+    The latter has no source. Its number is the registration's `event_count`.
+    """
+    awaiting = work.awaiting
+    name = EventName.ELEMENT_AWAITING_GRADE if awaiting else EventName.ELEMENT_COMPLETED
+    return NewEvent(
+        id=event_id,
+        name=name,
+        source=None if awaiting else source,
+        occurred_at=now,
+        user_id=user.id,
+        registration_id=registration.id,
+        registration_seq=registration.event_count,
+        offering_id=offering.id,
+        element_id=element.id,
+        document=without_empty(
+            {
+                "event": name.value,
+                "date": format_instant(now),
+                "source": None if awaiting else source.value,
+                "user": user_part(user),
+                "element": element_part(element, work),
+                "offering": {"id": offering.id, "title": offering.title},
+            }
+        ),
+    )
+
+
+def element_part(element: Element, work: Work | None = None) -> Document:
+    """The element, and how it was done; question and response belong to assignments."""
+    is_assignment = element.type is ElementType.ASSIGNMENT
+    return without_empty(
+        {
+            "type": element.type.value,
+            "id": element.id,
+            "title": element.title,
+            "grade": None if work is None else work.grade,
+            "passed": None if work is None else work.passed,
+            "question": element.question if is_assignment else None,
+            "response": work.response if work is not None and is_assignment else None,
+        }
+    )
+
+
+def element_published(
+    *, event_id: str, now: datetime, element: Element, course: Course, instructor: User | None
+) -> NewEvent:
+    """About nobody: it has neither source nor user. `instructor` is told by name."""
+    name = None if instructor is None else f"{instructor.first_name} {instructor.last_name}"
+    return NewEvent(
+        id=event_id,
+        name=EventName.ELEMENT_PUBLISHED,
+        source=None,
+        occurred_at=now,
+        user_id=None,
+        registration_id=None,
+        registration_seq=None,
+        offering_id=None,
+        element_id=element.id,
+        document={
+            "event": EventName.ELEMENT_PUBLISHED.value,
+            "date": format_instant(now),
+            "element": element_part(element),
+            "course": without_empty(
+                {
+                    "id": course.id,
+                    "title": course.title,
+                    "instructor": name,
+                    "passingGrade": course.passing_grade,
+                }
+            ),
+        },
+    )
+
+
 def without_personal_data(body: bytes) -> bytes:
     """The bytes of an event, in any profile, reduced to what the profile `ids` tells."""
-    return encode(in_profile(json.loads(body), Payload.IDS, None))
+    return encode(_reduced(json.loads(body)))
 
 
 _SUBJECTS = ("user", "registration", "element", "offering", "course")
 
 
-def in_profile(document: Document, payload: Payload, public_url: str | None) -> Document:
-    """The document as a webhook with this payload profile is told it.
+def in_profile(event: NewEvent, payload: Payload, public_url: str | None) -> Document:
+    """The event's document as a webhook with this payload profile is told it.
 
-    `thin` links to the event's own resource under `public_url`: its registration, else its user.
+    `thin` links to the event's own resource under `public_url`: its element, as the registration
+    or the course has it, else its registration, else its user.
     """
     if payload is Payload.FULL:
-        return document
+        return event.document
+    reduced = _reduced(event.document)
+    if payload is Payload.THIN and public_url is not None:
+        reduced["link"] = f"{public_url}/api/v5/{_resource_of(event, reduced)}"
+    return reduced
+
+
+def _reduced(document: Document) -> Document:
+    """What happened, to whom and to what, by ids alone."""
     reduced: Document = {}
     for key, value in document.items():
         if key in _SUBJECTS and isinstance(value, dict):
             reduced[key] = {"id": value["id"]}
         elif key in ("event", "date", "source"):
             reduced[key] = value
-    if payload is Payload.THIN and public_url is not None:
-        reduced["link"] = f"{public_url}/api/v5/{_resource_of(reduced)}"
     return reduced
 
 
-def _resource_of(reduced: Document) -> str:
-    for key, collection in (("registration", "registrations"), ("user", "users")):
-        part = reduced.get(key)
-        if isinstance(part, dict):
-            return f"{collection}/{part['id']}"
-    raise AssertionError("every event is about a registration or a user")
+def _resource_of(event: NewEvent, reduced: Document) -> str:
+    course = reduced.get("course")
+    if event.registration_id is not None:
+        whole = f"registrations/{event.registration_id}"
+    elif isinstance(course, dict):
+        whole = f"courses/{course['id']}"
+    else:
+        whole = f"users/{event.user_id}"
+    return whole if event.element_id is None else f"{whole}/elements/{event.element_id}"
 
 
 FilterTest = Callable[[object, object], bool]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from coursebell.domain.elements import ElementType
 from coursebell.domain.events import FILTERS
 from coursebell.domain.model import Source
 from coursebell.errors import InvalidInputError
 
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-ELEMENT_TYPES = ("chalkboard", "test", "file", "assignment", "sco", "webarchive")
+ELEMENT_TYPES = tuple(ElementType)
 _MAX_IDS = 100
 _MAX_TEXT = 255
 

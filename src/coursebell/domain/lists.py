@@ -52,6 +52,13 @@ class CourseFilters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ElementFilters:
+    type: str | None = None
+    status: str | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CategoryFilters:
     created: InstantRange | None = None
     name: str | None = None

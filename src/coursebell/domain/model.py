@@ -140,6 +140,7 @@ class Course:
     instructor: str | None  # a user's id
     passing_grade: Decimal
     move_on: MoveOn
+    require_every_element_passed: bool
     created_at: datetime
 
 
@@ -176,6 +177,7 @@ class Offering:
     order_index: int
     passing_grade: Decimal | None  # None: the course's
     move_on: MoveOn | None  # None: the course's
+    require_every_element_passed: bool | None  # None: the course's
     retakes: bool
 
 
@@ -199,6 +201,7 @@ class Policy:
 
     passing_grade: Decimal
     move_on: MoveOn
+    require_every_element_passed: bool = False  # nobody passes without each required element
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +214,7 @@ class Registration:
     attempt: int  # 1, 2, ... within this user and offering
     status: Status
     grade: Decimal | None  # 0-100, exact; none while active
+    computed: bool  # the grade was left to the course's elements; else it was given
     source: Source | None  # who ended it
     grader_id: str | None
     grader_comment: str | None
@@ -288,6 +292,7 @@ class Event:
     registration_id: str | None
     registration_seq: int | None  # counts a registration's events from 1
     offering_id: str | None
+    element_id: str | None
     position: int  # in the order of commits, from 1 without a gap within the organization
     body: bytes | None  # None: removed by retention
 

@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from coursebell.domain import events
+from coursebell.domain.elements import AttemptsPolicy, Element, ElementStatus, ElementType, Work
 from coursebell.domain.events import EventName, NewEvent
 from coursebell.domain.model import (
+    Course,
     MoveOn,
     Offering,
     Policy,
@@ -55,16 +57,96 @@ OFFERING = Offering(
     order_index=0,
     passing_grade=None,
     move_on=None,
+    require_every_element_passed=None,
     retakes=False,
+)
+
+
+INSTRUCTOR = replace(
+    USER,
+    id="ada0ada0ada0ada0ada0ada0ada0ada0",
+    first_name="Ada",
+    last_name="Berg",
+    username="ada.berg@school.example",
+    email="ada.berg@school.example",
+    role=Role.INSTRUCTOR,
+)
+
+COURSE = Course(
+    id=OFFERING.course_id,
+    title="Ladder safety",
+    instructor=INSTRUCTOR.id,
+    passing_grade=Decimal("70.0"),
+    move_on=MoveOn.COMPLETED_AND_PASSED,
+    require_every_element_passed=False,
+    created_at=_LONG_AGO,
+)
+
+ELEMENT = Element(
+    id="e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1",
+    course_id=COURSE.id,
+    type=ElementType.ASSIGNMENT,
+    title="A safe angle",
+    question="At which angle does a ladder stand safely, and why?",
+    weight=Decimal(1),
+    required=True,
+    attempts_policy=AttemptsPolicy.BEST,
+    max_attempts=None,
+    passing_grade=None,
+    status=ElementStatus.ACTIVE,
+    order_index=3,
+    created_at=_LONG_AGO,
 )
 
 
 def sample_event(name: EventName, event_id: str, now: datetime) -> NewEvent:
     """An event of this kind as it would look had it just happened."""
-    if name is EventName.USER_CREATED:
-        return events.user_created(event_id=event_id, source=Source.ADMIN, now=now, user=USER)
-    if name is EventName.USER_ERASED:
-        return events.user_erased(event_id=event_id, source=Source.ADMIN, now=now, user_id=USER.id)
+    match name:
+        case EventName.USER_CREATED:
+            return events.user_created(event_id=event_id, source=Source.ADMIN, now=now, user=USER)
+        case EventName.USER_ERASED:
+            return events.user_erased(
+                event_id=event_id, source=Source.ADMIN, now=now, user_id=USER.id
+            )
+        case EventName.ELEMENT_PUBLISHED:
+            return events.element_published(
+                event_id=event_id, now=now, element=ELEMENT, course=COURSE, instructor=INSTRUCTOR
+            )
+        case EventName.ELEMENT_COMPLETED | EventName.ELEMENT_AWAITING_GRADE:
+            return _element_event(name, event_id, now)
+        case _:
+            return _registration_event(name, event_id, now)
+
+
+def _element_event(name: EventName, event_id: str, now: datetime) -> NewEvent:
+    completed = name is EventName.ELEMENT_COMPLETED
+    work = Work(
+        registration_id=_registration(now).id,
+        element_id=ELEMENT.id,
+        number=1,
+        handed_in_at=now,
+        source=Source.SELF,
+        response="About 75 degrees.\n\nFlatter slides away, steeper tips over.",
+        grade=Decimal("88.0") if completed else None,
+        passed=True if completed else None,
+        awaiting=not completed,
+        graded_at=None,
+        grader_id=None,
+        grader_comment=None,
+    )
+    return events.element_event(
+        event_id=event_id,
+        source=Source.ADMIN,
+        now=now,
+        user=USER,
+        registration=_registration(now),
+        element=ELEMENT,
+        work=work,
+        offering=OFFERING,
+    )
+
+
+def _registration_event(name: EventName, event_id: str, now: datetime) -> NewEvent:
     registration = _registration(now)
     return events.registration_event(
         event_id=event_id,
@@ -100,6 +182,7 @@ def _registration(now: datetime) -> Registration:
         attempt=1,
         status=Status.PASSED,
         grade=Decimal("71.5"),
+        computed=False,
         source=Source.SELF,
         grader_id=None,
         grader_comment=None,

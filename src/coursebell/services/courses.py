@@ -24,6 +24,7 @@ class NewCourse:
     instructor: str | None = None
     passing_grade: Decimal = DEFAULT_PASSING_GRADE
     move_on: MoveOn = MoveOn.COMPLETED_AND_PASSED
+    require_every_element_passed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class CourseChanges:
     instructor: str | Unset | None = UNSET
     passing_grade: Decimal | Unset = UNSET
     move_on: MoveOn | Unset = UNSET
+    require_every_element_passed: bool | Unset = UNSET
 
 
 def create_course(registrar: Registrar, actor: Actor, new: NewCourse, now: datetime) -> Course:
@@ -42,6 +44,7 @@ def create_course(registrar: Registrar, actor: Actor, new: NewCourse, now: datet
         instructor=new.instructor,
         passing_grade=new.passing_grade,
         move_on=new.move_on,
+        require_every_element_passed=new.require_every_element_passed,
         created_at=now,
     )
     with registrar.database.transaction() as tx:
@@ -68,7 +71,7 @@ def change_course(
 
 
 def delete_course(registrar: Registrar, actor: Actor, course_id: str, now: datetime) -> None:
-    """Delete it with its offerings; refused while any of them has a registration."""
+    """Delete it with its elements and offerings; refused while one has a registration."""
     actor.require(Role.ADMIN)
 
     def work(tx: Transaction) -> None:

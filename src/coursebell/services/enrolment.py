@@ -137,6 +137,7 @@ def _enrol(batch: _Batch, enrolment: Enrolment, now: datetime) -> Registration:
         attempt=attempt,
         status=Status.ACTIVE,
         grade=None,
+        computed=False,
         source=None,
         grader_id=None,
         grader_comment=None,

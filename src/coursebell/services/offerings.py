@@ -34,6 +34,7 @@ class NewOffering:
     order_index: int = 0
     passing_grade: Decimal | None = None  # None: the course's
     move_on: MoveOn | None = None
+    require_every_element_passed: bool | None = None
     retakes: bool = False
 
 
@@ -54,6 +55,7 @@ class OfferingChanges:
     order_index: int | Unset = UNSET
     passing_grade: Decimal | Unset | None = UNSET
     move_on: MoveOn | Unset | None = UNSET
+    require_every_element_passed: bool | Unset | None = UNSET
     retakes: bool | Unset = UNSET
 
 

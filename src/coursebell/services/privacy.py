@@ -11,6 +11,7 @@ from datetime import datetime
 
 from coursebell.domain import events
 from coursebell.domain.agreements import AgreementType, UserAgreement
+from coursebell.domain.elements import Exemption, Work
 from coursebell.domain.model import Actor, Event, Role, Source, Token, User, new_id
 from coursebell.domain.people import pseudonym_of
 from coursebell.domain.user_fields import Value
@@ -18,7 +19,15 @@ from coursebell.errors import ForbiddenError, InvalidInputError, NotFoundError
 from coursebell.services import people as user_cases
 from coursebell.services.publishing import publish
 from coursebell.services.registrar import Registrar
-from coursebell.storage import agreements, audit, people, privacy, registrations, user_fields
+from coursebell.storage import (
+    agreements,
+    audit,
+    people,
+    privacy,
+    progress,
+    registrations,
+    user_fields,
+)
 from coursebell.storage.audit import Entry
 from coursebell.storage.database import Transaction
 from coursebell.storage.people import Person
@@ -34,6 +43,8 @@ class Dossier:
     field_values: Mapping[str, Value]  # by the id of the user field, private ones too
     agreements: Sequence[UserAgreement]  # those that the person agreed to
     registrations: Sequence[TitledRegistration]
+    work: Sequence[Work]
+    exemptions: Sequence[Exemption]
     tokens: Sequence[Token]
     events: Sequence[Event]
     disclosures: Sequence[Disclosure]
@@ -49,13 +60,16 @@ def export_person(registrar: Registrar, actor: Actor, user_id: str) -> Dossier:
         taken = registrations.list_of_user(tx, organization_id, user_id)
         held = privacy.list_tokens(tx, organization_id, user_id)
         keys = privacy.list_event_keys(tx, organization_id, user_id)
-        subjects = {user_id, *(each.registration.id for each in taken)}
+        own = {each.registration.id for each in taken}
+        subjects = {user_id, *own}
         subjects |= privacy.list_token_subjects(tx, organization_id, user_id)
         return Dossier(
             user=person.user,
             field_values=user_fields.list_values(tx, organization_id, user_id, with_private=True),
             agreements=agreements.list_agreed(tx, organization_id, user_id),
             registrations=taken,
+            work=progress.list_work(tx, organization_id, own),
+            exemptions=progress.list_exemptions(tx, organization_id, own),
             tokens=held,
             events=privacy.list_events(tx, keys),
             disclosures=privacy.list_disclosures(tx, organization_id, keys),
@@ -98,6 +112,7 @@ def _forget(
     registrations.forget_comments(tx, organization.id, user.id)
     user_fields.delete_values_of_user(tx, organization.id, user.id)
     agreements.delete_user_agreements(tx, organization.id, user.id, tuple(AgreementType))
+    progress.forget_words(tx, organization.id, user.id)
     keys = privacy.list_event_keys(tx, organization.id, user.id)
     privacy.cancel_open_deliveries(tx, keys, now)
     privacy.reduce_events(tx, keys)

@@ -48,7 +48,7 @@ def body_for(event: NewEvent, payload: Payload, public_url: str | None) -> bytes
     """The bytes of a reduced profile; None for the full one, which the event itself has."""
     if payload is Payload.FULL:
         return None
-    return encode(in_profile(event.document, payload, public_url))
+    return encode(in_profile(event, payload, public_url))
 
 
 def _delivery(

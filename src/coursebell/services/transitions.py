@@ -1,6 +1,6 @@
 """The one write path by which a registration begins to be active, ends, is re-graded or reopened.
 
-API, schedule, deletion of a user and (later) progress and import all come through `apply`.
+API, schedule, progress in elements, deletion of a user and import all come through `apply`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,19 @@ from datetime import datetime
 
 from coursebell.domain import events
 from coursebell.domain.changes import difference
-from coursebell.domain.completion import Command, Effect, Request, Transition, decide, source_of
+from coursebell.domain.completion import (
+    Command,
+    Effect,
+    Request,
+    Transition,
+    decide,
+    effect_of,
+    source_of,
+)
 from coursebell.domain.events import Document, EventName, NewEvent
+from coursebell.domain.grading import NO_ELEMENTS, Standing
 from coursebell.domain.model import (
+    Actor,
     ActorKind,
     Registration,
     Role,
@@ -29,9 +39,13 @@ from coursebell.errors import (
     NotFoundError,
 )
 from coursebell.logs import logger
+from coursebell.services import element_work, progress
+from coursebell.services.element_work import Done
+from coursebell.services.progress import Progress
 from coursebell.services.publishing import publish
 from coursebell.services.registrar import Registrar
 from coursebell.storage import audit, offerings, people, registrations
+from coursebell.storage import progress as stored_progress
 from coursebell.storage.database import Transaction
 from coursebell.storage.offerings import RuledOffering
 
@@ -47,6 +61,17 @@ _EVENT_OF = {
 }
 
 
+_ABOUT_ELEMENTS = {Command.PROGRESS, Command.GRADE_ELEMENT}
+
+# What takes the elements into account; the rest never looks at them.
+_DECIDES = _ABOUT_ELEMENTS | {
+    Command.COMPLETE,
+    Command.COMPLETE_ONCE,
+    Command.GRADE,
+    Command.HALT,
+}
+
+
 @dataclass(slots=True)
 class _Batch:
     """What a batch works on: rows as locked, and how they stand after each request."""
@@ -56,7 +81,10 @@ class _Batch:
     offerings: Mapping[str, RuledOffering]
     users: Mapping[str, User]
     active: dict[tuple[str, str], str]  # (user, offering) to the active registration, if known
+    progress: Progress
     changed: dict[str, Registration]
+    standings: dict[str, Standing]  # of those that ended in a course with elements
+    reopened: set[str]
     events: list[NewEvent]
     changes: list[audit.Change]
 
@@ -81,6 +109,9 @@ def apply(
         except CoursebellError as exc:
             results.append(exc)
     registrations.update_registrations(tx, batch.changed.values())
+    batch.progress.save(tx, organization_id)
+    stored_progress.delete_standings(tx, batch.reopened)
+    stored_progress.insert_standings(tx, organization_id, batch.standings)
     audit.insert_changes(tx, batch.changes, now)
     publish(tx, registrar, organization_id, batch.events, now)
     return results
@@ -115,15 +146,24 @@ def _load(
         if request.command is Command.REOPEN
         and (row := rows.get(request.registration_id)) is not None
     }
+    ruled = offerings.ruled_offerings(
+        tx, organization_id, {row.offering_id for row in rows.values()}
+    )
+    decided = {
+        request.registration_id: row
+        for request in requests
+        if request.command in _DECIDES and (row := rows.get(request.registration_id)) is not None
+    }
     return _Batch(
         now=now,
         registrations=rows,
-        offerings=offerings.ruled_offerings(
-            tx, organization_id, {row.offering_id for row in rows.values()}
-        ),
+        offerings=ruled,
+        progress=progress.load(tx, organization_id, decided.values(), ruled),
         users=people.list_users_by_id(tx, organization_id, {row.user_id for row in rows.values()}),
         active=dict(registrations.active_attempts(tx, reopened)) if reopened else {},
         changed={},
+        standings={},
+        reopened=set(),
         events=[],
         changes=[],
     )
@@ -135,20 +175,29 @@ def _carry_out(batch: _Batch, request: Request) -> Transition:
     if registration is None or not _may_see(request, registration):
         raise NotFoundError
     ruled = batch.offerings[registration.offering_id]
-    transition = decide(request, registration, ruled.offering, ruled.policy, batch.now)
+    done = None
+    if request.command in _ABOUT_ELEMENTS:
+        effect_of(request, registration, ruled.offering, batch.now)  # refused before it is done
+        done = element_work.do(batch.progress, request, registration, ruled, batch.now)
+    standing = NO_ELEMENTS
+    if request.command in _DECIDES:
+        standing = batch.progress.standing(registration, ruled)
+    transition = decide(request, registration, ruled.offering, ruled.policy, batch.now, standing)
     if transition.effect is Effect.REOPEN:
         _check_no_other_attempt(batch, registration)
+    if done is not None:
+        transition = _note(batch, request, transition, done)
     if transition.changes:
-        transition = _take(batch, request, transition)
+        transition = _take(batch, request, transition, standing)
     return transition
 
 
 def _check_role(request: Request) -> None:
     actor = request.actor
-    if request.command not in (Command.ACTIVITY, Command.COMPLETE):
+    if request.command not in (Command.ACTIVITY, Command.PROGRESS, Command.COMPLETE):
         actor.require(Role.INSTRUCTOR)
     elif not actor.is_at_least(Role.INSTRUCTOR) and (
-        request.grade is not None or request.source is not None
+        request.is_graded or request.source is not None
     ):
         raise ForbiddenError("A learner may not send grade, passed or source.")
     if request.override or request.end_at is not None:
@@ -169,21 +218,71 @@ def _check_no_other_attempt(batch: _Batch, registration: Registration) -> None:
     batch.active[pair] = registration.id
 
 
-def _take(batch: _Batch, request: Request, transition: Transition) -> Transition:
+def _note(batch: _Batch, request: Request, transition: Transition, done: Done) -> Transition:
+    """Tell of the element before of the end that it may bring, and note who did it."""
+    if done.after is not None:
+        batch.changes.append(
+            audit.Change(
+                actor=_reporter(request, transition),
+                action=f"registration.{request.command}",
+                subject="registration",
+                subject_id=transition.before.id,
+                before=done.before,
+                after=done.after,
+            )
+        )
+    if done.work is None:
+        repeats = done.after is None and transition.after == transition.before
+        return replace(transition, effect=Effect.NOTHING) if repeats else transition
+    transition = _numbered(transition)
+    batch.events.append(
+        events.element_event(
+            event_id=new_id(),
+            source=source_of(request, transition.before),
+            now=batch.now,
+            user=batch.users[transition.before.user_id],
+            registration=transition.after,
+            element=done.element,
+            work=done.work,
+            offering=batch.offerings[transition.before.offering_id].offering,
+        )
+    )
+    return transition
+
+
+def _numbered(transition: Transition) -> Transition:
+    """With one event more, whose number is the new count."""
+    after = transition.after
+    return replace(transition, after=replace(after, event_count=after.event_count + 1))
+
+
+def _take(
+    batch: _Batch, request: Request, transition: Transition, standing: Standing
+) -> Transition:
     """Number the event, remember the new state, and note who did it."""
     name = _EVENT_OF.get(transition.effect)
     if name is not None:
-        count = transition.before.event_count + 1
-        transition = replace(transition, after=replace(transition.after, event_count=count))
+        transition = _numbered(transition)
         batch.events.append(_event(batch, request, transition, name))
     after = transition.after
     batch.registrations[after.id] = batch.changed[after.id] = after
+    _keep_standing(batch, transition, standing)
     pair = (after.user_id, after.offering_id)
     if after.status is not Status.ACTIVE and batch.active.get(pair) == after.id:
         del batch.active[pair]
     if name is not None or transition.before.begin_at is None or request.override:
         batch.changes.append(_change(request, transition))
     return transition
+
+
+def _keep_standing(batch: _Batch, transition: Transition, standing: Standing) -> None:
+    """What decided is kept with the result; a reopening takes both back."""
+    registration_id = transition.after.id
+    if transition.effect is Effect.END and standing.elements:
+        batch.standings[registration_id] = standing
+    elif transition.effect is Effect.REOPEN:
+        batch.standings.pop(registration_id, None)
+        batch.reopened.add(registration_id)
 
 
 def _event(batch: _Batch, request: Request, transition: Transition, name: EventName) -> NewEvent:
@@ -212,11 +311,8 @@ def _part(transition: Transition) -> Document:
 
 def _change(request: Request, transition: Transition) -> audit.Change:
     before, after = difference(transition.before, transition.after)
-    actor = request.actor
-    if request.source is Source.SELF and not actor.is_self(transition.before.user_id):
-        actor = replace(actor, kind=ActorKind.API)  # a course player reports for the learner
     return audit.Change(
-        actor=actor,
+        actor=_reporter(request, transition),
         action=f"registration.{transition.effect}",
         subject="registration",
         subject_id=transition.after.id,
@@ -224,3 +320,11 @@ def _change(request: Request, transition: Transition) -> audit.Change:
         after=after,
         reason=request.reason,
     )
+
+
+def _reporter(request: Request, transition: Transition) -> Actor:
+    """Who did it; a course player that reports for the learner is the API."""
+    actor = request.actor
+    if request.source is Source.SELF and not actor.is_self(transition.before.user_id):
+        return replace(actor, kind=ActorKind.API)
+    return actor

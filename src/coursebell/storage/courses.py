@@ -11,7 +11,13 @@ from coursebell.domain.model import Course, MoveOn, OfferingCategory
 from coursebell.storage.columns import contains_word
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import has_text, in_range, slice_of
-from coursebell.storage.tables import courses, offering_categories, offerings, registrations
+from coursebell.storage.tables import (
+    courses,
+    elements,
+    offering_categories,
+    offerings,
+    registrations,
+)
 
 
 def insert_course(tx: Transaction, organization_id: str, course: Course) -> None:
@@ -33,7 +39,12 @@ def update_course(tx: Transaction, organization_id: str, course: Course) -> None
 
 
 def delete_course(tx: Transaction, organization_id: str, course_id: str) -> None:
-    """Delete it with its offerings, none of which has a registration."""
+    """Delete it with its elements and its offerings, none of which has a registration."""
+    tx.execute(
+        delete(elements).where(
+            elements.c.organization_id == organization_id, elements.c.course_id == course_id
+        )
+    )
     tx.execute(
         delete(offerings).where(
             offerings.c.organization_id == organization_id, offerings.c.course_id == course_id
@@ -88,6 +99,7 @@ def _course_values(course: Course) -> dict[str, Any]:
         "instructor": course.instructor,
         "passing_grade": course.passing_grade,
         "move_on": course.move_on,
+        "require_every_element_passed": course.require_every_element_passed,
     }
 
 
@@ -98,6 +110,7 @@ def _course(row: Row[Any]) -> Course:
         instructor=row.instructor,
         passing_grade=row.passing_grade,
         move_on=MoveOn(row.move_on),
+        require_every_element_passed=row.require_every_element_passed,
         created_at=row.created_at,
     )
 

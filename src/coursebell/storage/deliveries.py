@@ -64,6 +64,7 @@ class Claimed:
     user_id: str | None
     registration_id: str | None
     registration_seq: int | None
+    element_id: str | None
     body: bytes | None  # None: removed by retention
 
 
@@ -160,6 +161,7 @@ def claim(
             events.c.user_id,
             events.c.registration_id,
             events.c.registration_seq,
+            events.c.element_id,
             func.coalesce(deliveries.c.body, events.c.body).label("bytes"),
         )
         .join(events, events.c.key == deliveries.c.event_key)
@@ -197,6 +199,7 @@ def _claimed(row: Row[Any], lease: str) -> Claimed:
         user_id=row.user_id,
         registration_id=row.registration_id,
         registration_seq=row.registration_seq,
+        element_id=row.element_id,
         body=None if row.bytes is None else bytes(row.bytes),
     )
 

@@ -22,13 +22,14 @@ from sqlalchemy import (
     update,
 )
 
+from coursebell.domain.elements import ElementStatus
 from coursebell.domain.lists import OfferingFilters, Page, Slice
 from coursebell.domain.model import MoveOn, Offering, Policy, Status
 from coursebell.storage.columns import contains_word, is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import has_text, in_range, slice_of
 from coursebell.storage.prepared import Prepared, among
-from coursebell.storage.tables import courses, offerings, registrations, users
+from coursebell.storage.tables import courses, elements, offerings, registrations, users
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class RuledOffering:
 
     offering: Offering
     policy: Policy
+    has_elements: bool  # whether its course has any that are active
 
 
 def insert_offering(tx: Transaction, organization_id: str, offering: Offering) -> None:
@@ -83,6 +85,13 @@ _RULED = Prepared(
         offerings,
         courses.c.passing_grade.label("course_passing_grade"),
         courses.c.move_on.label("course_move_on"),
+        courses.c.require_every_element_passed.label("course_require_every"),
+        exists()
+        .where(
+            elements.c.course_id == courses.c.id,
+            is_exactly(elements.c.status, ElementStatus.ACTIVE),
+        )
+        .label("has_elements"),
     )
     .join(courses, courses.c.id == offerings.c.course_id)
     .where(
@@ -193,6 +202,7 @@ def _values(offering: Offering) -> dict[str, Any]:
         "order_index": offering.order_index,
         "passing_grade": offering.passing_grade,
         "move_on": offering.move_on,
+        "require_every_element_passed": offering.require_every_element_passed,
         "retakes": offering.retakes,
     }
 
@@ -216,6 +226,7 @@ def _offering(row: Row[Any]) -> Offering:
         order_index=row.order_index,
         passing_grade=row.passing_grade,
         move_on=None if row.move_on is None else MoveOn(row.move_on),
+        require_every_element_passed=row.require_every_element_passed,
         retakes=row.retakes,
     )
 
@@ -223,10 +234,15 @@ def _offering(row: Row[Any]) -> Offering:
 def _ruled(row: Row[Any]) -> RuledOffering:
     offering = _offering(row)
     own_grade, own_move_on = offering.passing_grade, offering.move_on
+    own_every = offering.require_every_element_passed
     return RuledOffering(
         offering=offering,
         policy=Policy(
             passing_grade=row.course_passing_grade if own_grade is None else own_grade,
             move_on=own_move_on or MoveOn(row.course_move_on),
+            require_every_element_passed=(
+                row.course_require_every if own_every is None else own_every
+            ),
         ),
+        has_elements=row.has_elements,
     )

@@ -88,6 +88,7 @@ _INSERT_EVENTS = insertion(
     "registration_id",
     "registration_seq",
     "offering_id",
+    "element_id",
     "position",
     "body",
     organization_id=bindparam("organization_id", type_=String()),
@@ -106,6 +107,7 @@ def _event_row(event: NewEvent, position: int | None) -> tuple[object, ...]:
         event.registration_id,
         event.registration_seq,
         event.offering_id,
+        event.element_id,
         position,
         encode(event.document),
     )
@@ -194,6 +196,7 @@ def read_event(row: Row[Any]) -> Event:
         registration_id=row.registration_id,
         registration_seq=row.registration_seq,
         offering_id=row.offering_id,
+        element_id=row.element_id,
         position=row.position,
         body=row.body,
     )

@@ -195,6 +195,7 @@ def list_registrations(
 _CHANGEABLE = (
     "status",
     "grade",
+    "computed",
     "source",
     "grader_id",
     "grader_comment",
@@ -205,6 +206,7 @@ _CHANGEABLE = (
     "event_count",
     "policy_passing_grade",
     "policy_move_on",
+    "policy_require_every",
 )
 
 
@@ -229,6 +231,7 @@ def _changeable(registration: Registration) -> tuple[object, ...]:
     return (
         registration.status,
         registration.grade,
+        registration.computed,
         registration.source,
         registration.grader_id,
         registration.grader_comment,
@@ -239,6 +242,7 @@ def _changeable(registration: Registration) -> tuple[object, ...]:
         registration.event_count,
         None if policy is None else policy.passing_grade,
         None if policy is None else policy.move_on,
+        None if policy is None else policy.require_every_element_passed,
     )
 
 
@@ -250,6 +254,7 @@ def read_registration(row: Row[Any]) -> Registration:
         attempt=row.attempt,
         status=Status(row.status),
         grade=row.grade,
+        computed=row.computed,
         source=None if row.source is None else Source(row.source),
         grader_id=row.grader_id,
         grader_comment=row.grader_comment,
@@ -259,7 +264,13 @@ def read_registration(row: Row[Any]) -> Registration:
         end_at=row.end_at,
         extended=row.extended,
         event_count=row.event_count,
-        policy=None
-        if row.policy_move_on is None
-        else Policy(passing_grade=row.policy_passing_grade, move_on=MoveOn(row.policy_move_on)),
+        policy=None if row.policy_move_on is None else _policy(row),
+    )
+
+
+def _policy(row: Row[Any]) -> Policy:
+    return Policy(
+        passing_grade=row.policy_passing_grade,
+        move_on=MoveOn(row.policy_move_on),
+        require_every_element_passed=row.policy_require_every,
     )

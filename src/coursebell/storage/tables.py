@@ -118,9 +118,31 @@ courses = Table(
     _reference("instructor", "users", optional=True),
     Column("passing_grade", Exact, nullable=False),
     Column("move_on", String(20), nullable=False),
+    Column("require_every_element_passed", Boolean, nullable=False),
     Column("created_at", Instant, nullable=False),
 )
 Index("courses_in_order", courses.c.organization_id, courses.c.key)
+
+elements = Table(
+    "elements",
+    metadata,
+    _key(),
+    _id(),
+    _reference("organization_id", "organizations"),
+    _reference("course_id", "courses"),
+    Column("type", String(16), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("question", Text),
+    Column("weight", Exact, nullable=False),
+    Column("required", Boolean, nullable=False),
+    Column("attempts_policy", String(8), nullable=False),
+    Column("max_attempts", Integer),
+    Column("passing_grade", Exact),
+    Column("status", String(8), nullable=False),
+    Column("order_index", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+Index("elements_of_course", elements.c.course_id, elements.c.order_index)
 
 offering_categories = Table(
     "offering_categories",
@@ -158,6 +180,7 @@ offerings = Table(
     Column("order_index", Integer, nullable=False),
     Column("passing_grade", Exact),
     Column("move_on", String(20)),
+    Column("require_every_element_passed", Boolean),
     Column("retakes", Boolean, nullable=False),
 )
 Index("offerings_in_order", offerings.c.organization_id, offerings.c.key)
@@ -176,6 +199,7 @@ registrations = Table(
     Column("attempt", Integer, nullable=False),
     Column("status", String(16), nullable=False),
     Column("grade", Exact),
+    Column("computed", Boolean, nullable=False),
     Column("source", String(8)),
     _reference("grader_id", "users", optional=True),
     Column("grader_comment", Text),
@@ -187,6 +211,7 @@ registrations = Table(
     Column("event_count", Integer, nullable=False),
     Column("policy_passing_grade", Exact),
     Column("policy_move_on", String(20)),
+    Column("policy_require_every", Boolean),
 )
 _active = text("status = 'active'")
 _halts = text("status = 'active' AND NOT extended")
@@ -212,6 +237,60 @@ Index(
     registrations.c.offering_id,
     sqlite_where=_halts,
     postgresql_where=_halts,
+)
+
+work = Table(
+    "work",
+    metadata,
+    _key(),
+    _reference("organization_id", "organizations"),
+    _reference("registration_id", "registrations"),
+    _reference("element_id", "elements"),
+    Column("number", Integer, nullable=False),
+    Column("handed_in_at", Instant, nullable=False),
+    Column("source", String(8), nullable=False),
+    Column("response", Text),
+    Column("grade", Exact),
+    Column("passed", Boolean),
+    Column("awaiting", Boolean, nullable=False),
+    Column("graded_at", Instant),
+    _reference("grader_id", "users", optional=True),
+    Column("grader_comment", Text),
+)
+_awaiting = text("awaiting")
+Index(
+    "work_attempt_unique",
+    work.c.registration_id,
+    work.c.element_id,
+    work.c.number,
+    unique=True,
+)
+Index("work_awaiting", work.c.registration_id, sqlite_where=_awaiting, postgresql_where=_awaiting)
+Index("work_of_element", work.c.element_id)
+
+exemptions = Table(
+    "exemptions",
+    metadata,
+    _key(),
+    _reference("organization_id", "organizations"),
+    _reference("registration_id", "registrations"),
+    _reference("element_id", "elements"),
+    Column("created_at", Instant, nullable=False),
+    _reference("grader_id", "users", optional=True),
+    Column("comment", Text),
+)
+Index("exemptions_unique", exemptions.c.registration_id, exemptions.c.element_id, unique=True)
+Index("exemptions_of_element", exemptions.c.element_id)
+
+standings = Table(
+    "standings",
+    metadata,
+    _key(),
+    _reference("organization_id", "organizations"),
+    Column(
+        "registration_id", String(32), ForeignKey("registrations.id"), nullable=False, unique=True
+    ),
+    Column("standing", JSON, nullable=False),  # of the elements, when the registration ended
 )
 
 webhooks = Table(
@@ -261,6 +340,7 @@ events = Table(
     Column("registration_id", String(32)),
     Column("registration_seq", Integer),
     Column("offering_id", String(32)),
+    Column("element_id", String(32)),
     Column("is_test", Boolean, nullable=False),
     Column("position", BigInteger),  # in the order of commits; a test has none
     Column("body", LargeBinary),  # the full profile's bytes; removed by retention

@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import SkipJsonSchema
 
 from coursebell.domain.agreements import Agreement, AgreementType, UserAgreement
+from coursebell.domain.elements import AttemptsPolicy, Element, ElementStatus, ElementType
 from coursebell.domain.events import EventName, number
 from coursebell.domain.instants import format_instant
 from coursebell.domain.model import (
@@ -142,6 +143,7 @@ class CourseDocument(Document):
     instructor: Id | Absent = None
     passing_grade: Number
     move_on: MoveOn
+    require_every_element_passed: bool
     created_date: Instant
 
 
@@ -152,7 +154,48 @@ def course_document(course: Course) -> CourseDocument:
         instructor=course.instructor,
         passing_grade=course.passing_grade,
         move_on=course.move_on,
+        require_every_element_passed=course.require_every_element_passed,
         created_date=course.created_at,
+    )
+
+
+class ElementDocument(Document):
+    """A part of a course: something to look at, to do, or to hand in."""
+
+    id: Id
+    course_id: Id
+    type: ElementType
+    title: str
+    question: str | Absent = Field(None, description="What an assignment asks.")
+    weight: Number = Field(description="Its part of the grade, beside those of the others.")
+    required: bool
+    attempts_policy: AttemptsPolicy = Field(
+        description="Which of several attempts gives its grade."
+    )
+    max_attempts: int | Absent = Field(None, description="Absent: any number.")
+    passing_grade: Number | Absent = Field(
+        None, description="Absent: that of the offering or course."
+    )
+    status: ElementStatus
+    order_index: int = Field(description="Its place in the course: 0, 1, ...")
+    created_date: Instant
+
+
+def element_document(element: Element) -> ElementDocument:
+    return ElementDocument(
+        id=element.id,
+        course_id=element.course_id,
+        type=element.type,
+        title=element.title,
+        question=element.question,
+        weight=element.weight,
+        required=element.required,
+        attempts_policy=element.attempts_policy,
+        max_attempts=element.max_attempts,
+        passing_grade=element.passing_grade,
+        status=element.status,
+        order_index=element.order_index,
+        created_date=element.created_at,
     )
 
 
@@ -198,6 +241,7 @@ class OfferingDocument(Document):
     order_index: int
     passing_grade: Number | Absent = Field(None, description="Absent: the course's.")
     move_on: MoveOn | Absent = Field(None, description="Absent: the course's.")
+    require_every_element_passed: bool | Absent = Field(None, description="Absent: the course's.")
     retakes: bool
 
 
@@ -220,6 +264,7 @@ def offering_document(offering: Offering) -> OfferingDocument:
         order_index=offering.order_index,
         passing_grade=offering.passing_grade,
         move_on=offering.move_on,
+        require_every_element_passed=offering.require_every_element_passed,
         retakes=offering.retakes,
     )
 
@@ -423,6 +468,7 @@ class EventSummary(Document):
     user_id: Id | Absent = None
     registration_id: Id | Absent = None
     offering_id: Id | Absent = None
+    element_id: Id | Absent = None
     registration_seq: int | Absent = Field(
         None, description="Counts the registration's events from 1."
     )
@@ -452,6 +498,7 @@ def event_summary(event: Event) -> EventSummary:
         user_id=event.user_id,
         registration_id=event.registration_id,
         offering_id=event.offering_id,
+        element_id=event.element_id,
         registration_seq=event.registration_seq,
         position=event.position,
     )

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from coursebell.domain.elements import Exemption, Work
 from coursebell.domain.model import DeliveryKind, DeliveryStatus
 from coursebell.services.privacy import Dossier
 from coursebell.storage.privacy import Disclosure
@@ -29,6 +30,7 @@ from coursebell.web.documents import (
     user_agreement_document,
     user_document,
 )
+from coursebell.web.record_documents import WorkDocument, work_document
 
 
 class DisclosureDocument(Document):
@@ -48,6 +50,23 @@ class DisclosureDocument(Document):
     last_attempt_date: Instant | Absent = Field(None, description="Absent: removed by retention.")
 
 
+class PersonalWorkDocument(WorkDocument):
+    """One attempt at an element, and where it was made."""
+
+    registration_id: Id
+    element_id: Id
+
+
+class ExemptionDocument(Document):
+    """An element that the person need not do."""
+
+    registration_id: Id
+    element_id: Id
+    created_date: Instant
+    grader_id: Id | Absent = None
+    comment: str | Absent = None
+
+
 class DossierDocument(Document):
     """Everything that is kept about a person, each part oldest first."""
 
@@ -55,6 +74,8 @@ class DossierDocument(Document):
     user_field_values: dict[str, Any] = Field(description="By the id of the user field.")
     agreements: Sequence[UserAgreementDocument] = Field(description="What they agreed to.")
     registrations: Sequence[RegistrationDocument]
+    attempts: Sequence[PersonalWorkDocument] = Field(description="What was done about elements.")
+    exemptions: Sequence[ExemptionDocument]
     tokens: Sequence[TokenDocument]
     events: Sequence[EventDocument]
     disclosures: Sequence[DisclosureDocument] = Field(description="Who was told of them, and when.")
@@ -69,10 +90,30 @@ def dossier_document(dossier: Dossier) -> DossierDocument:
         registrations=[
             registration_document(each.registration, each.title) for each in dossier.registrations
         ],
+        attempts=[_work_document(each) for each in dossier.work],
+        exemptions=[_exemption_document(each) for each in dossier.exemptions],
         tokens=[token_document(each) for each in dossier.tokens],
         events=[event_document(each) for each in dossier.events],
         disclosures=[_disclosure_document(each) for each in dossier.disclosures],
         audit=[audit_document(each) for each in dossier.changes],
+    )
+
+
+def _work_document(work: Work) -> PersonalWorkDocument:
+    return PersonalWorkDocument(
+        **dict(work_document(work)),
+        registration_id=work.registration_id,
+        element_id=work.element_id,
+    )
+
+
+def _exemption_document(exemption: Exemption) -> ExemptionDocument:
+    return ExemptionDocument(
+        registration_id=exemption.registration_id,
+        element_id=exemption.element_id,
+        created_date=exemption.created_at,
+        grader_id=exemption.grader_id,
+        comment=exemption.comment,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from coursebell.domain.elements import ElementType
 from coursebell.domain.events import EventName, encode
 from coursebell.domain.samples import sample_event
 
@@ -59,21 +60,65 @@ _USER = _object(
     }
 )
 _OFFERING = _object({"id": _ID, "title": _TEXT})
+_ELEMENT: Mapping[str, Schema] = {
+    "type": {"type": "string", "enum": list(ElementType)},
+    "id": _ID,
+    "title": _TEXT,
+    "grade": _GRADE,
+    "passed": {"type": "boolean"},
+    "question": _TEXT,
+    "response": _TEXT,
+}
+_COURSE = _object(
+    {"id": _ID, "title": _TEXT, "instructor": _TEXT, "passingGrade": _GRADE},
+    optional=("instructor",),
+)
 
-# What each event says of the registration; None: it is not about one.
-_REGISTRATIONS: Mapping[EventName, Schema | None] = {
-    EventName.OFFERING_COMPLETED: _object(_RESULT, optional=("grade",)),
-    EventName.OFFERING_REGISTERED: _object({"id": _ID}),
-    EventName.USER_CREATED: None,
-    EventName.REGISTRATION_GRADE_CHANGED: _object(_REGRADED, optional=("grade", "previousGrade")),
-    EventName.REGISTRATION_REOPENED: _object({"id": _ID}),
-    EventName.REGISTRATION_EJECTED: _object(_RESULT, optional=("grade", "passed")),
-    EventName.USER_ERASED: None,
+
+def _element(*told: str) -> Schema:
+    """An element of which an event tells this much, besides its type, id and title."""
+    names = ("type", "id", "title", *told)
+    return _object({name: _ELEMENT[name] for name in names}, optional=told)
+
+
+_SOURCE: Mapping[str, Schema] = {"source": {"type": "string", "enum": ["SELF", "ADMIN"]}}
+
+
+def _about(registration: Schema) -> Mapping[str, Schema]:
+    return {**_SOURCE, "user": _USER, "registration": registration, "offering": _OFFERING}
+
+
+# What comes after `event` and `date`.
+_PARTS: Mapping[EventName, Mapping[str, Schema]] = {
+    EventName.OFFERING_COMPLETED: _about(_object(_RESULT, optional=("grade",))),
+    EventName.OFFERING_REGISTERED: _about(_object({"id": _ID})),
+    EventName.ELEMENT_COMPLETED: {
+        **_SOURCE,
+        "user": _USER,
+        "element": _element("grade", "passed", "question", "response"),
+        "offering": _OFFERING,
+    },
+    EventName.ELEMENT_AWAITING_GRADE: {
+        "user": _USER,
+        "element": _element("question", "response"),
+        "offering": _OFFERING,
+    },
+    EventName.ELEMENT_PUBLISHED: {"element": _element("question"), "course": _COURSE},
+    EventName.USER_CREATED: {**_SOURCE, "user": _USER},
+    EventName.REGISTRATION_GRADE_CHANGED: _about(
+        _object(_REGRADED, optional=("grade", "previousGrade"))
+    ),
+    EventName.REGISTRATION_REOPENED: _about(_object({"id": _ID})),
+    EventName.REGISTRATION_EJECTED: _about(_object(_RESULT, optional=("grade", "passed"))),
+    EventName.USER_ERASED: {**_SOURCE, "user": _object({"id": _ID})},
 }
 
 _SUMMARIES: Mapping[EventName, str] = {
     EventName.OFFERING_COMPLETED: "A registration ended as passed or failed.",
     EventName.OFFERING_REGISTERED: "A user was registered for an offering.",
+    EventName.ELEMENT_COMPLETED: "A user completed an element of a course.",
+    EventName.ELEMENT_AWAITING_GRADE: "A user handed in an element that a person must grade.",
+    EventName.ELEMENT_PUBLISHED: "An element was activated into a course.",
     EventName.USER_CREATED: "A user was created.",
     EventName.REGISTRATION_GRADE_CHANGED: "An ended registration was graded again.",
     EventName.REGISTRATION_REOPENED: "An ended registration is active again.",
@@ -88,17 +133,8 @@ def schema_name(event: EventName) -> str:
 
 
 def _event_schema(event: EventName) -> Schema:
-    about = _REGISTRATIONS[event]
-    subjects = {} if about is None else {"registration": about, "offering": _OFFERING}
-    return _object(
-        {
-            "event": {"type": "string", "const": event.value},
-            "date": _INSTANT,
-            "source": {"type": "string", "enum": ["SELF", "ADMIN"]},
-            "user": _object({"id": _ID}) if event is EventName.USER_ERASED else _USER,
-            **subjects,
-        }
-    )
+    name: Schema = {"type": "string", "const": event.value}
+    return _object({"event": name, "date": _INSTANT, **_PARTS[event]})
 
 
 SCHEMAS: Mapping[str, Schema] = {schema_name(event): _event_schema(event) for event in EventName}
@@ -112,7 +148,7 @@ _HEADERS: Mapping[str, str] = {
     "ce-type": "The event's name.",
     "ce-source": "The organization.",
     "ce-time": "When it happened.",
-    "ce-subject": "The id of the registration or user.",
+    "ce-subject": "The id of the registration, element or user.",
     "coursebell-delivery": "live, resend, replay, backfill or test.",
 }
 

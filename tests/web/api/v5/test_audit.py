@@ -13,7 +13,11 @@ def test_an_entry_says_who_did_what_to_what_and_why(school):
     assert (ended["actor"], ended["userId"]) == ("instructor", school.ids["instructor"])
     assert ended["before"] == {"status": "active", "eventCount": 1}
     assert ended["after"]["status"] == "passed"
-    assert ended["after"]["policy"] == {"passingGrade": "70.0", "moveOn": "CompletedAndPassed"}
+    assert ended["after"]["policy"] == {
+        "passingGrade": "70.0",
+        "moveOn": "CompletedAndPassed",
+        "requireEveryElementPassed": False,
+    }
     assert ended["after"]["endDate"] == ended["createdDate"]
     assert (reopened["subject"], reopened["subjectId"]) == ("registration", registration)
     assert reopened["reason"] == "appeal"

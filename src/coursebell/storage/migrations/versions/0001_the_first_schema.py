@@ -93,6 +93,7 @@ def upgrade() -> None:
         sa.Column("registration_id", sa.String(length=32), nullable=True),
         sa.Column("registration_seq", sa.Integer(), nullable=True),
         sa.Column("offering_id", sa.String(length=32), nullable=True),
+        sa.Column("element_id", sa.String(length=32), nullable=True),
         sa.Column("is_test", sa.Boolean(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=True),
@@ -237,6 +238,7 @@ def upgrade() -> None:
         sa.Column("instructor", sa.String(length=32), nullable=True),
         sa.Column("passing_grade", columns.Exact(), nullable=False),
         sa.Column("move_on", sa.String(length=20), nullable=False),
+        sa.Column("require_every_element_passed", sa.Boolean(), nullable=False),
         sa.Column("created_at", columns.Instant(), nullable=False),
         sa.ForeignKeyConstraint(["instructor"], ["users.id"], name=op.f("courses_instructor_fkey")),
         sa.ForeignKeyConstraint(
@@ -385,6 +387,7 @@ def upgrade() -> None:
         sa.Column("order_index", sa.Integer(), nullable=False),
         sa.Column("passing_grade", columns.Exact(), nullable=True),
         sa.Column("move_on", sa.String(length=20), nullable=True),
+        sa.Column("require_every_element_passed", sa.Boolean(), nullable=True),
         sa.Column("retakes", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["course_id"], ["courses.id"], name=op.f("offerings_course_id_fkey")
@@ -421,6 +424,7 @@ def upgrade() -> None:
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("grade", columns.Exact(), nullable=True),
+        sa.Column("computed", sa.Boolean(), nullable=False),
         sa.Column("source", sa.String(length=8), nullable=True),
         sa.Column("grader_id", sa.String(length=32), nullable=True),
         sa.Column("grader_comment", sa.Text(), nullable=True),
@@ -432,6 +436,7 @@ def upgrade() -> None:
         sa.Column("event_count", sa.Integer(), nullable=False),
         sa.Column("policy_passing_grade", columns.Exact(), nullable=True),
         sa.Column("policy_move_on", sa.String(length=20), nullable=True),
+        sa.Column("policy_require_every", sa.Boolean(), nullable=True),
         sa.ForeignKeyConstraint(
             ["grader_id"], ["users.id"], name=op.f("registrations_grader_id_fkey")
         ),
@@ -602,5 +607,135 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("user_agreements", schema=None) as batch_op:
         batch_op.create_index("user_agreements_unique", ["user_id", "type"], unique=True)
+
+    op.create_table(
+        "elements",
+        sa.Column(
+            "key",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            sa.Identity(always=True),
+            nullable=False,
+        ),
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("organization_id", sa.String(length=32), nullable=False),
+        sa.Column("course_id", sa.String(length=32), nullable=False),
+        sa.Column("type", sa.String(length=16), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("question", sa.Text(), nullable=True),
+        sa.Column("weight", columns.Exact(), nullable=False),
+        sa.Column("required", sa.Boolean(), nullable=False),
+        sa.Column("attempts_policy", sa.String(length=8), nullable=False),
+        sa.Column("max_attempts", sa.Integer(), nullable=True),
+        sa.Column("passing_grade", columns.Exact(), nullable=True),
+        sa.Column("status", sa.String(length=8), nullable=False),
+        sa.Column("order_index", sa.Integer(), nullable=False),
+        sa.Column("created_at", columns.Instant(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["course_id"], ["courses.id"], name=op.f("elements_course_id_fkey")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("elements_organization_id_fkey")
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("elements_pkey")),
+        sa.UniqueConstraint("id", name=op.f("elements_id_key")),
+    )
+    with op.batch_alter_table("elements", schema=None) as batch_op:
+        batch_op.create_index("elements_of_course", ["course_id", "order_index"], unique=False)
+
+    op.create_table(
+        "exemptions",
+        sa.Column(
+            "key",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            sa.Identity(always=True),
+            nullable=False,
+        ),
+        sa.Column("organization_id", sa.String(length=32), nullable=False),
+        sa.Column("registration_id", sa.String(length=32), nullable=False),
+        sa.Column("element_id", sa.String(length=32), nullable=False),
+        sa.Column("created_at", columns.Instant(), nullable=False),
+        sa.Column("grader_id", sa.String(length=32), nullable=True),
+        sa.Column("comment", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["element_id"], ["elements.id"], name=op.f("exemptions_element_id_fkey")
+        ),
+        sa.ForeignKeyConstraint(
+            ["grader_id"], ["users.id"], name=op.f("exemptions_grader_id_fkey")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("exemptions_organization_id_fkey")
+        ),
+        sa.ForeignKeyConstraint(
+            ["registration_id"], ["registrations.id"], name=op.f("exemptions_registration_id_fkey")
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("exemptions_pkey")),
+    )
+    with op.batch_alter_table("exemptions", schema=None) as batch_op:
+        batch_op.create_index("exemptions_of_element", ["element_id"], unique=False)
+        batch_op.create_index("exemptions_unique", ["registration_id", "element_id"], unique=True)
+
+    op.create_table(
+        "standings",
+        sa.Column(
+            "key",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            sa.Identity(always=True),
+            nullable=False,
+        ),
+        sa.Column("organization_id", sa.String(length=32), nullable=False),
+        sa.Column("registration_id", sa.String(length=32), nullable=False),
+        sa.Column("standing", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("standings_organization_id_fkey")
+        ),
+        sa.ForeignKeyConstraint(
+            ["registration_id"], ["registrations.id"], name=op.f("standings_registration_id_fkey")
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("standings_pkey")),
+        sa.UniqueConstraint("registration_id", name=op.f("standings_registration_id_key")),
+    )
+    op.create_table(
+        "work",
+        sa.Column(
+            "key",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            sa.Identity(always=True),
+            nullable=False,
+        ),
+        sa.Column("organization_id", sa.String(length=32), nullable=False),
+        sa.Column("registration_id", sa.String(length=32), nullable=False),
+        sa.Column("element_id", sa.String(length=32), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("handed_in_at", columns.Instant(), nullable=False),
+        sa.Column("source", sa.String(length=8), nullable=False),
+        sa.Column("response", sa.Text(), nullable=True),
+        sa.Column("grade", columns.Exact(), nullable=True),
+        sa.Column("passed", sa.Boolean(), nullable=True),
+        sa.Column("awaiting", sa.Boolean(), nullable=False),
+        sa.Column("graded_at", columns.Instant(), nullable=True),
+        sa.Column("grader_id", sa.String(length=32), nullable=True),
+        sa.Column("grader_comment", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["element_id"], ["elements.id"], name=op.f("work_element_id_fkey")),
+        sa.ForeignKeyConstraint(["grader_id"], ["users.id"], name=op.f("work_grader_id_fkey")),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("work_organization_id_fkey")
+        ),
+        sa.ForeignKeyConstraint(
+            ["registration_id"], ["registrations.id"], name=op.f("work_registration_id_fkey")
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("work_pkey")),
+    )
+    with op.batch_alter_table("work", schema=None) as batch_op:
+        batch_op.create_index(
+            "work_attempt_unique", ["registration_id", "element_id", "number"], unique=True
+        )
+        batch_op.create_index(
+            "work_awaiting",
+            ["registration_id"],
+            unique=False,
+            sqlite_where=sa.text("awaiting"),
+            postgresql_where=sa.text("awaiting"),
+        )
+        batch_op.create_index("work_of_element", ["element_id"], unique=False)
 
     # ### end Alembic commands ###

@@ -28,6 +28,7 @@ from coursebell.web.fields import (
     Member,
     PathId,
     TextFilter,
+    Truth,
 )
 from coursebell.web.openapi import BODY, UNKNOWN, accomplishes, creates, shows
 from coursebell.web.routes import ApiRoute
@@ -48,6 +49,7 @@ class CourseCreation(Body):
     instructor: Annotated[str | None, Clearable(REFERENCE)] = None
     passing_grade: Annotated[Decimal, GRADE] = DEFAULT_PASSING_GRADE
     move_on: Annotated[MoveOn, _MOVE_ON] = MoveOn.COMPLETED_AND_PASSED
+    require_every_element_passed: Annotated[bool, Truth()] = False
 
 
 class CourseUpdate(Body):
@@ -55,6 +57,7 @@ class CourseUpdate(Body):
     instructor: Annotated[str | Unset | None, Clearable(REFERENCE)] = UNSET
     passing_grade: Annotated[Decimal | Unset, GRADE] = UNSET
     move_on: Annotated[MoveOn | Unset, _MOVE_ON] = UNSET
+    require_every_element_passed: Annotated[bool | Unset, Truth()] = UNSET
 
 
 @router.get("", **shows(ListDocument[CourseDocument]))
@@ -88,6 +91,6 @@ async def change_course(course_id: PathId, caller: Admin, body: CourseUpdate) ->
 
 @router.delete("/{course_id}", **accomplishes(*UNKNOWN))
 async def delete_course(course_id: PathId, caller: Admin) -> Response:
-    """Delete a course with its offerings; refused while one of them has a registration."""
+    """Delete a course, its elements and offerings; refused while one has a registration."""
     await caller.run(courses.delete_course, course_id, caller.now)
     return done()

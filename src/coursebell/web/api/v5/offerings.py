@@ -54,6 +54,7 @@ _CATEGORIES = Items(REFERENCE, max_length=100)
 _TAGS = Items(Line(100), max_length=100)
 _GRADE = Clearable(GRADE)
 _MOVE_ON = Clearable(Member(MoveOn))
+_EVERY = Clearable(Truth())
 
 # Where the API's words for a field are not the domain's. True: the field is an end.
 _INSTANTS: Mapping[str, tuple[str, str, bool]] = {
@@ -94,6 +95,7 @@ class OfferingCreation(Body):
     order_index: Annotated[int, ORDER_INDEX] = 0
     passing_grade: Annotated[Decimal | None, _GRADE] = None
     move_on: Annotated[MoveOn | None, _MOVE_ON] = None
+    require_every_element_passed: Annotated[bool | None, _EVERY] = None
     retakes: Annotated[bool, Truth()] = False
 
 
@@ -113,6 +115,7 @@ class OfferingUpdate(Body):
     order_index: Annotated[int | Unset, ORDER_INDEX] = UNSET
     passing_grade: Annotated[Decimal | Unset | None, _GRADE] = UNSET
     move_on: Annotated[MoveOn | Unset | None, _MOVE_ON] = UNSET
+    require_every_element_passed: Annotated[bool | Unset | None, _EVERY] = UNSET
     retakes: Annotated[bool | Unset, Truth()] = UNSET
 
 

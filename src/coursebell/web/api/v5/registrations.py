@@ -143,11 +143,11 @@ async def grade_registration(
     """Grade by hand, which ends an active registration and re-grades an ended one; or eject."""
     if body.status is not UNSET:
         _refuse_beside_status(body)
-        await _carry_out(caller, registration_id, Command.EJECT)
+        await carry_out(caller, registration_id, Command.EJECT)
         return done()
     if body.grade is UNSET:
         raise InvalidInputError(field_errors={"grade": "Is required, or else status."})
-    await _carry_out(
+    await carry_out(
         caller,
         registration_id,
         Command.GRADE,
@@ -165,7 +165,7 @@ async def record_activity(
 ) -> Response:
     """The learner did something: the first time sets `beginDate`."""
     body = body or Override()
-    await _carry_out(caller, registration_id, Command.ACTIVITY, **body.named())
+    await carry_out(caller, registration_id, Command.ACTIVITY, **body.named())
     return done()
 
 
@@ -179,7 +179,7 @@ async def complete_registration(
 ) -> Response:
     """End a registration. Asking again for what is stored changes nothing; else it conflicts."""
     body = body or Completion()
-    await _carry_out(caller, registration_id, Command.COMPLETE, **body.named())
+    await carry_out(caller, registration_id, Command.COMPLETE, **body.named())
     return done()
 
 
@@ -188,13 +188,12 @@ async def reopen_registration(
     registration_id: PathId, caller: Instructor, body: Reopening
 ) -> Response:
     """Make a passed or failed registration active again."""
-    await _carry_out(caller, registration_id, Command.REOPEN, reason=body.reason)
+    await carry_out(caller, registration_id, Command.REOPEN, reason=body.reason)
     return done()
 
 
-async def _carry_out(
-    caller: Caller, registration_id: str, command: Command, **details: Any
-) -> None:
+async def carry_out(caller: Caller, registration_id: str, command: Command, **details: Any) -> None:
+    """Ask this of a registration. Raises what it is refused with."""
     wish = Wish(registration_id=registration_id, command=command, actor=caller.actor, **details)
     (result,) = await caller.run_batch(gradebook.change_registrations, [wish])
     if isinstance(result, CoursebellError):

@@ -1,0 +1,176 @@
+"""What learners have done about elements: attempts, exemptions, and standings that decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, insert, select, tuple_, update
+
+from coursebell.domain.elements import Exemption, Work
+from coursebell.domain.grading import Standing
+from coursebell.domain.model import Source
+from coursebell.storage.database import Transaction
+from coursebell.storage.standings import standing_from, standing_to
+from coursebell.storage.tables import exemptions, registrations, standings, work
+
+Pair = tuple[str, str]  # of registration and element
+
+
+def insert_work(tx: Transaction, organization_id: str, new: Sequence[Work]) -> None:
+    rows = [
+        {
+            "organization_id": organization_id,
+            "registration_id": each.registration_id,
+            "element_id": each.element_id,
+            "number": each.number,
+            "handed_in_at": each.handed_in_at,
+            "source": each.source,
+            "response": each.response,
+            **_graded(each),
+        }
+        for each in new
+    ]
+    if rows:
+        tx.execute(insert(work), rows)
+
+
+def update_work(tx: Transaction, graded: Sequence[Work]) -> None:
+    """Write how attempts were graded, of registrations that are locked."""
+    rows = [
+        {
+            "of_registration": each.registration_id,
+            "of_element": each.element_id,
+            "of_number": each.number,
+            **_graded(each),
+        }
+        for each in graded
+    ]
+    if not rows:
+        return
+    statement = update(work).where(
+        work.c.registration_id == bindparam("of_registration"),
+        work.c.element_id == bindparam("of_element"),
+        work.c.number == bindparam("of_number"),
+    )
+    tx.execute(statement.values({name: bindparam(name) for name in _GRADED}), rows)
+
+
+def list_work(tx: Transaction, organization_id: str, registration_ids: set[str]) -> list[Work]:
+    """All attempts within these registrations, in order."""
+    query = (
+        select(work)
+        .where(
+            work.c.organization_id == organization_id,
+            work.c.registration_id.in_(registration_ids),
+        )
+        .order_by(work.c.registration_id, work.c.element_id, work.c.number)
+    )
+    return [_work(row) for row in tx.execute(query)]
+
+
+def insert_exemptions(tx: Transaction, organization_id: str, new: Sequence[Exemption]) -> None:
+    rows = [
+        {
+            "organization_id": organization_id,
+            "registration_id": each.registration_id,
+            "element_id": each.element_id,
+            "created_at": each.created_at,
+            "grader_id": each.grader_id,
+            "comment": each.comment,
+        }
+        for each in new
+    ]
+    if rows:
+        tx.execute(insert(exemptions), rows)
+
+
+def delete_exemptions(tx: Transaction, pairs: set[Pair]) -> None:
+    if pairs:
+        of_pair = tuple_(exemptions.c.registration_id, exemptions.c.element_id)
+        tx.execute(delete(exemptions).where(of_pair.in_(pairs)))
+
+
+def list_exemptions(
+    tx: Transaction, organization_id: str, registration_ids: set[str]
+) -> list[Exemption]:
+    query = select(exemptions).where(
+        exemptions.c.organization_id == organization_id,
+        exemptions.c.registration_id.in_(registration_ids),
+    )
+    return [_exemption(row) for row in tx.execute(query)]
+
+
+def forget_words(tx: Transaction, organization_id: str, user_id: str) -> None:
+    """What a user handed in, and what graders wrote about it, is gone; the grades stay."""
+    own = select(registrations.c.id).where(
+        registrations.c.organization_id == organization_id, registrations.c.user_id == user_id
+    )
+    of_user = work.c.registration_id.in_(own)
+    tx.execute(update(work).where(of_user).values(response=None, grader_comment=None))
+    exempt = exemptions.c.registration_id.in_(own)
+    tx.execute(update(exemptions).where(exempt).values(comment=None))
+
+
+def insert_standings(tx: Transaction, organization_id: str, ended: Mapping[str, Standing]) -> None:
+    """Keep, by registration, the standing with the elements that decided its end."""
+    rows = [
+        {
+            "organization_id": organization_id,
+            "registration_id": registration_id,
+            "standing": standing_to(standing),
+        }
+        for registration_id, standing in ended.items()
+    ]
+    if rows:
+        tx.execute(insert(standings), rows)
+
+
+def delete_standings(tx: Transaction, registration_ids: set[str]) -> None:
+    if registration_ids:
+        tx.execute(delete(standings).where(standings.c.registration_id.in_(registration_ids)))
+
+
+def list_standings(
+    tx: Transaction, organization_id: str, registration_ids: set[str]
+) -> Mapping[str, Standing]:
+    """Of those that ended in a course with elements."""
+    query = select(standings.c.registration_id, standings.c.standing).where(
+        standings.c.organization_id == organization_id,
+        standings.c.registration_id.in_(registration_ids),
+    )
+    return {row.registration_id: standing_from(row.standing) for row in tx.execute(query)}
+
+
+_GRADED = ("grade", "passed", "awaiting", "graded_at", "grader_id", "grader_comment")
+
+
+def _graded(each: Work) -> dict[str, Any]:
+    return {name: getattr(each, name) for name in _GRADED}
+
+
+def _work(row: Row[Any]) -> Work:
+    return Work(
+        registration_id=row.registration_id,
+        element_id=row.element_id,
+        number=row.number,
+        handed_in_at=row.handed_in_at,
+        source=Source(row.source),
+        response=row.response,
+        grade=row.grade,
+        passed=row.passed,
+        awaiting=row.awaiting,
+        graded_at=row.graded_at,
+        grader_id=row.grader_id,
+        grader_comment=row.grader_comment,
+    )
+
+
+def _exemption(row: Row[Any]) -> Exemption:
+    return Exemption(
+        registration_id=row.registration_id,
+        element_id=row.element_id,
+        created_at=row.created_at,
+        grader_id=row.grader_id,
+        comment=row.comment,
+    )

@@ -205,6 +205,36 @@ class School:
 Found = Callable[..., School]
 
 
+def open_school(
+    registrar: Registrar,
+    connect: Callable[[str], Client],
+    name: str = "School",
+    zone: str = "UTC",
+    sign_in: str = "email",
+) -> School:
+    """`connect` makes a client of the application under test that holds a token."""
+    now = datetime.now(UTC) - timedelta(hours=1)
+    organization = Organization(
+        id=new_id(), name=name, zone=zone, locale="en", sign_in=SignIn(sign_in), created_at=now
+    )
+    with registrar.database.transaction() as tx:
+        insert_organization(tx, organization)
+    operator = operator_of(organization)
+    ids, clients = {}, {}
+    for role in Role:
+        new = NewUser(
+            first_name=role.capitalize(),
+            last_name=name,
+            email=f"{role}@{name.lower()}.example",
+            role=role,
+        )
+        user = people.create_user(registrar, operator, new, now)
+        token = accounts.create_token(registrar, operator, user.id, "tests", now)
+        ids[role.value] = user.id
+        clients[role.value] = connect(token.secret)
+    return School(organization=organization, ids=ids, **clients)
+
+
 @pytest.fixture(scope="session")
 def portal() -> Iterator[BlockingPortal]:
     with start_blocking_portal() as portal:
@@ -231,34 +261,7 @@ def app(registrar: Registrar) -> FastAPI:
 def found(registrar: Registrar, app: FastAPI, connect) -> Found:
     """Makes schools: `found("Ada's", zone="Europe/Berlin", sign_in="username")`."""
 
-    def found(name: str = "School", zone: str = "UTC", sign_in: str = "email") -> School:
-        now = datetime.now(UTC) - timedelta(hours=1)
-        organization = Organization(
-            id=new_id(),
-            name=name,
-            zone=zone,
-            locale="en",
-            sign_in=SignIn(sign_in),
-            created_at=now,
-        )
-        with registrar.database.transaction() as tx:
-            insert_organization(tx, organization)
-        operator = operator_of(organization)
-        ids, clients = {}, {}
-        for role in Role:
-            new = NewUser(
-                first_name=role.capitalize(),
-                last_name=name,
-                email=f"{role}@{name.lower()}.example",
-                role=role,
-            )
-            user = people.create_user(registrar, operator, new, now)
-            token = accounts.create_token(registrar, operator, user.id, "tests", now)
-            ids[role.value] = user.id
-            clients[role.value] = connect(app, token.secret)
-        return School(organization=organization, ids=ids, **clients)
-
-    return found
+    return partial(open_school, registrar, partial(connect, app))
 
 
 @pytest.fixture

@@ -631,7 +631,7 @@ def test_a_day_beyond_the_calendar_is_an_error_of_its_field():
     with pytest.raises(InvalidInputError) as refused:
         instant_of("9999-12-31", ZoneInfo("UTC"), "endDate", end=True)
 
-    assert refused.value.field_errors == {"endDate": "No such day exists"}
+    assert refused.value.field_errors == {"endDate": "No such day exists."}
 
 
 @given(st.binary(max_size=60))

@@ -507,7 +507,7 @@ def instant_of(written: str | None, zone: ZoneInfo, name: str, *, end: bool) -> 
     try:
         return parse_instant(written, zone, end=end)
     except InvalidInstantError as exc:
-        raise InvalidInputError(field_errors={name: exc.message}) from exc
+        raise InvalidInputError(field_errors={name: f"{exc.message}."}) from exc
 
 
 def _string(value: object) -> str:

@@ -75,7 +75,7 @@ def test_a_plain_date_is_a_day_of_the_organizations_zone(found):
 def test_a_day_beyond_the_calendar_is_an_error_of_its_field(school):
     answer = school.admin.put(f"/offerings/{school.offering()}", {"endDate": "9999-12-31"})
 
-    assert answer.json() == {"fieldErrors": {"endDate": "No such day exists"}}
+    assert answer.json() == {"fieldErrors": {"endDate": "No such day exists."}}
 
 
 def test_unknown_references_and_turned_windows_are_named(school):

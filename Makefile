@@ -9,9 +9,11 @@ PYTHONS ?= python3.11 python3 python
 WORKERS ?= auto
 # `make lock LOCK=--upgrade` takes the newest of everything, otherwise pins stay where they fit.
 LOCK ?=
+# How long `make soak` goes on.
+MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test bench lock clean
+.PHONY: help setup demo check test bench soak lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -30,6 +32,9 @@ test: $(STAMP) ## run every test, on SQLite and PostgreSQL, and measure coverage
 
 bench: $(STAMP) ## measure everything in docs/performance.md; takes about a quarter of an hour
 	@$(BIN)/python -m bench all
+
+soak: $(STAMP) ## hurt everything for MINUTES=60 on both databases and check the books
+	@PYTHONPATH=tests $(BIN)/python -m faults.soak --minutes $(MINUTES)
 
 lock: $(STAMP) ## write constraints.txt anew from pyproject.toml
 	@$(BIN)/python tools/requirements.py | CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile \

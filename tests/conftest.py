@@ -173,10 +173,15 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
+def node_packages() -> Path:
+    """The installed packages of tests/node, for programs that stand elsewhere."""
+    install_node_packages()
+    return NODE / "node_modules"
+
+
+@pytest.fixture(scope="session")
 def node_standardwebhooks() -> Callable[[str, Mapping[str, str], bytes], Any]:
     """`verify(secret, headers, body)` by the npm package: the payload, or ValueError if refused."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    require("node and npm on PATH", node and npm)
     install_node_packages()
 
     def verify(secret: str, headers: Mapping[str, str], body: bytes) -> Any:
@@ -198,6 +203,7 @@ def node_standardwebhooks() -> Callable[[str, Mapping[str, str], bytes], Any]:
 
 def install_node_packages() -> None:
     """Install what tests/node/package-lock.json pins, once, whichever test process comes first."""
+    require("node and npm on PATH", shutil.which("node") and shutil.which("npm"))
     lock = NODE / "package-lock.json"
     with lock.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from coursebell.domain.model import DeliveryStatus, Status
+from coursebell.domain.model import Status
 from coursebell.schedule import Schedule
 from coursebell.services import deliveries, webhooks
 from coursebell.storage.database import Database
@@ -64,56 +64,59 @@ def test_what_is_active_at_an_offerings_end_is_halted_then_and_not_before(school
     assert line["registrations"] == 2
 
 
-def test_strays_get_the_state_of_their_webhook(school):
-    active, paused, deleted = (school.webhook() for _ in range(3))
-    webhooks.pause_webhook(school.registrar, school.admin, paused.webhook.id, NOW)
-    school.user()
-    webhooks.delete_webhook(school.registrar, school.admin, deleted.webhook.id, NOW)
-    stray(school, active, DeliveryStatus.HELD)
-    stray(school, paused, DeliveryStatus.PENDING)
-    stray(school, deleted, DeliveryStatus.PENDING)
-    assert statuses(school, active) == ["held"]
-
-    Schedule(school.registrar, None).tick(NOW)
-
-    assert statuses(school, active) == ["pending"]
-    assert statuses(school, paused) == ["held"]
-    of_deleted = deliveries_table.c.webhook_id == deleted.webhook.id
-    assert read(school, sa.select(deliveries_table.c.status).where(of_deleted)) == ["cancelled"]
-
-
-def stray(school, webhook, status):
+def stored_statuses(school, webhook):
     of_webhook = deliveries_table.c.webhook_id == webhook.webhook.id
-    write(school, sa.update(deliveries_table).where(of_webhook).values(status=status))
+    return read(school, sa.select(deliveries_table.c.status).where(of_webhook))
 
 
-def test_strays_are_looked_for_every_five_seconds(school):
+def delete_with_a_backlog(school):
     webhook = school.webhook()
+    school.user()
+    webhooks.delete_webhook(school.registrar, school.admin, webhook.webhook.id, NOW)
+    return webhook
+
+
+def test_what_deleted_webhooks_left_is_tidied_up_every_five_seconds(school):
     schedule = Schedule(school.registrar, None)
     schedule.tick(NOW)
-    school.user()
-    stray(school, webhook, DeliveryStatus.HELD)
+    deleted = delete_with_a_backlog(school)
 
     schedule.tick(NOW + timedelta(seconds=4))
-    assert statuses(school, webhook) == ["held"]
+    assert stored_statuses(school, deleted) == ["pending"]
 
     schedule.tick(NOW + timedelta(seconds=5))
-    assert statuses(school, webhook) == ["pending"]
+    assert stored_statuses(school, deleted) == ["cancelled"]
+
+
+def test_order_is_mended_every_five_minutes(school):
+    webhook = school.webhook(events=("offering_registered",))
+    schedule = Schedule(school.registrar, None)
+    schedule.tick(NOW)
+    school.registration()
+    write(school, sa.update(deliveries_table).values(due_at=None))  # though nothing is before it
+
+    with capture_logs() as logs:
+        schedule.tick(NOW + timedelta(minutes=4))
+        assert logs == []
+        schedule.tick(NOW + timedelta(minutes=5))
+
+    assert [each["event"] for each in logs] == ["deliveries.stuck"]
+    assert school.deliveries(webhook)[0].next_attempt_at is not None
 
 
 def test_retention_drops_only_old_history_with_nothing_open(school):
     webhook = school.webhook(events=("user_created",))
-    old_settled, old_open, old_held = (school.user() for _ in range(3))
+    old_settled, old_open, old_tried = (school.user() for _ in range(3))
     young = school.user(now=NOW + 5 * DAY)
     settle(school, old_settled, "delivered")
-    settle(school, old_held, "held")
+    settle(school, old_tried, "pending")
     settle(school, young, "failed")
     assert len(read(school, sa.select(attempts_table.c.key))) == 3
 
     Schedule(school.registrar, 3 * DAY).tick(NOW + 6 * DAY)
 
     kept = {each.user_id for each in school.events() if each.body is not None}
-    assert kept == {old_open.id, old_held.id, young.id}
+    assert kept == {old_open.id, old_tried.id, young.id}
     assert len(read(school, sa.select(attempts_table.c.key))) == 2
     assert len(school.deliveries(webhook)) == 4
     settled = next(each for each in school.deliveries(webhook) if each.status == "delivered")
@@ -154,16 +157,14 @@ def test_without_retention_everything_is_kept_and_with_it_once_an_hour(school):
 
 
 def test_a_task_that_fails_is_logged_and_keeps_no_other_from_its_work(school):
-    webhook = school.webhook()
-    school.user()
-    stray(school, webhook, DeliveryStatus.HELD)
+    deleted = delete_with_a_backlog(school)
     rename(school, "offerings", "away")
 
     with capture_logs() as logs:
         Schedule(school.registrar, None).tick(NOW)
     rename(school, "away", "offerings")
 
-    assert statuses(school, webhook) == ["pending"]
+    assert stored_statuses(school, deleted) == ["cancelled"]
     (line,) = logs
     assert (line["event"], line["log_level"], line["task"]) == ("schedule.failed", "error", "_halt")
 

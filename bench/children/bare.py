@@ -18,7 +18,7 @@ from bench.children.talk import hear, say
 from bench.databases import opened
 from coursebell.delivery.exchange import SUPPRESSED, Request
 from coursebell.delivery.requests import Sender
-from coursebell.storage import deliveries, webhooks
+from coursebell.storage import claims, webhooks
 from coursebell.storage.database import Database, Transaction
 
 _WAIT = 1.0  # seconds; a socket that becomes ready ends it
@@ -41,9 +41,9 @@ def pending_requests(database: Database, public_url: str) -> list[Request]:
 def _lanes(tx: Transaction, database: Database, public_url: str) -> list[list[Request]]:
     now = datetime.now(UTC)
     lanes = []
-    for target in webhooks.list_targets(tx, deliveries.list_webhooks_with_work(tx, now)).values():
+    for target in webhooks.list_targets(tx, claims.list_webhooks_with_work(tx, now)).values():
         sender, lane = Sender(target, database.seal, public_url), list[Request]()
-        while claimed := deliveries.claim(tx, {target.webhook_id: 500}, "0" * 32, 3_600.0, now):
+        while claimed := claims.claim(tx, {target.webhook_id: 500}, "0" * 32, 3_600.0, now):
             lane += [sender.request(each, int(now.timestamp())) for each in claimed]
         lanes.append(lane)
     return lanes

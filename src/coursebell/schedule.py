@@ -7,7 +7,7 @@ several processes at once and safe to be cut off: what is not done now is done n
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from coursebell.errors import CoursebellError
@@ -18,10 +18,12 @@ from coursebell.services.registrar import Registrar
 _log = logger(__name__)
 
 _TICK_SECONDS = 1.0  # how late an offering's end may be noticed
-_STRAYS_EVERY = timedelta(seconds=5)  # lost leases too
+_TIDY_EVERY = timedelta(seconds=5)  # what is left of deleted webhooks, and lost leases
+_MEND_EVERY = timedelta(minutes=5)
 _RETENTION_EVERY = timedelta(hours=1)
-_RETENTION_REST_SECONDS = 0.05  # between two steps, so that others get the database
+_REST_SECONDS = 0.05  # between two steps, so that others get the database
 _STOP_SECONDS = 1.0  # what the task at hand gets to come to an end
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Schedule:
@@ -32,7 +34,7 @@ class Schedule:
         self._retention = retention
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="schedule", daemon=True)
-        self._next_strays = self._next_retention = datetime.min.replace(tzinfo=UTC)
+        self._next_tidying = self._next_mending = self._next_retention = _LONG_AGO
         self._suspects: frozenset[str] = frozenset()
 
     def start(self) -> None:
@@ -51,10 +53,13 @@ class Schedule:
     def tick(self, now: datetime) -> None:
         """Do what is due at `now`. What goes wrong is logged, and keeps no other task from it."""
         self._try(self._halt, now)
-        if now >= self._next_strays:
-            self._next_strays = now + _STRAYS_EVERY
-            self._try(self._settle_strays, now)
+        if now >= self._next_tidying:
+            self._next_tidying = now + _TIDY_EVERY
+            self._try(self._cancel_of_deleted, now)
             self._try(self._recover_lost_leases, now)
+        if now >= self._next_mending:
+            self._next_mending = now + _MEND_EVERY
+            self._try(self._mend_order, now)
         if self._retention is not None and now >= self._next_retention:
             self._next_retention = now + _RETENTION_EVERY
             self._try(self._forget, now - self._retention)
@@ -72,13 +77,19 @@ class Schedule:
         if halted:
             _log.info("schedule.halted", registrations=halted)
 
-    def _settle_strays(self, now: datetime) -> None:
-        upkeep.settle_strays(self._registrar, now)
+    def _cancel_of_deleted(self, now: datetime) -> None:
+        self._go_through(upkeep.cancel_of_deleted(self._registrar, now))
+
+    def _mend_order(self, now: datetime) -> None:
+        self._go_through(upkeep.mend_order(self._registrar, now))
 
     def _recover_lost_leases(self, now: datetime) -> None:
         self._suspects = upkeep.recover_lost_leases(self._registrar, self._suspects, now)
 
     def _forget(self, before: datetime) -> None:
-        for _ in upkeep.forget_history(self._registrar, before):
-            if self._stop.wait(_RETENTION_REST_SECONDS):
+        self._go_through(upkeep.forget_history(self._registrar, before))
+
+    def _go_through(self, steps: Iterator[int]) -> None:
+        for _ in steps:
+            if self._stop.wait(_REST_SECONDS):
                 return

@@ -215,5 +215,5 @@ class Crowd:
 def refuse_some(_: Request) -> int:
     """What a receiver in trouble answers, after a moment."""
     time.sleep(0.01)
-    refused = random.random() < REFUSED  # noqa: S311
+    refused = random.random() < REFUSED
     return HTTPStatus.INTERNAL_SERVER_ERROR if refused else HTTPStatus.NO_CONTENT

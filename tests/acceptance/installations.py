@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -33,9 +33,21 @@ def wait_until(true: Callable[[], object], what: str, patience: float = PATIENCE
 
 
 class Installation:
-    """A migrated database with an organization in it, to start servers on."""
+    """A database with an organization in it, to start servers on.
 
-    def __init__(self, database_url: str, secret_key: str, directory: Path) -> None:
+    `settings` are environment variables besides; `through` is a command that starts the processes
+    in another world, as `nsenter` does.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        secret_key: str,
+        directory: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        through: Sequence[str] = (),
+    ) -> None:
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -48,7 +60,9 @@ class Installation:
             "COURSEBELL_ALLOWED_NETWORKS": "127.0.0.0/8",
             "COURSEBELL_PUBLIC_URL": "https://bell.example",
             "COURSEBELL_LOG_FORMAT": "json",
+            **(settings or {}),
         }
+        self._command = (*through, *COURSEBELL)
         self.is_postgres = database_url.startswith("postgres")
         self._directory = directory
         self._servers: list[Server] = []
@@ -59,7 +73,7 @@ class Installation:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command that ends by itself."""
         return subprocess.run(
-            [*COURSEBELL, *arguments],
+            [*self._command, *arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -71,11 +85,16 @@ class Installation:
     def serve(self) -> Server:
         """A running `coursebell serve` that answers."""
         log = self._directory / f"serve-{len(self._servers)}.log"
-        server = Server(self.environment, log, self.token)
+        server = Server(self._command, self.environment, log, self.token)
         self._servers.append(server)
         wait_until(lambda: server.is_ready() or not server.is_alive(), "the server is ready")
         assert server.is_alive(), server.log
         return server
+
+    @property
+    def log(self) -> str:
+        """All that the processes of its servers have said."""
+        return "".join(server.log for server in self._servers)
 
     def close(self) -> None:
         """Leave no process behind, whatever state they are in."""
@@ -86,19 +105,22 @@ class Installation:
 class Server:
     """The processes of one `coursebell serve`."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path, token: str) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], log: Path, token: str
+    ) -> None:
         self._log = log
         self._token = token
-        self._lifeline, self._held = os.pipe()  # it ends with this process, however that ends
+        lifeline, held = os.pipe()  # it ends with this process, however that ends
+        self._held: int | None = held
         with log.open("w") as stderr:
             self.process = subprocess.Popen(
-                [*COURSEBELL, "serve", "--port", "0", "--lifeline", str(self._lifeline)],
+                [*command, "serve", "--port", "0", "--lifeline", str(lifeline)],
                 env=environment,
-                pass_fds=(self._lifeline,),
+                pass_fds=(lifeline,),
                 stdin=subprocess.DEVNULL,
                 stderr=stderr,
             )
-        os.close(self._lifeline)
+        os.close(lifeline)
         self._known: set[int] = set()
 
     @property
@@ -169,7 +191,9 @@ class Server:
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(PATIENCE / 2)
-        os.close(self._held)
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
         self.process.kill()
         self.process.wait()
         for pid in self.left_behind():
@@ -216,6 +240,9 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._connection.close()
 
     def ask(self, method: str, resource: str, body: object = None) -> Answer:

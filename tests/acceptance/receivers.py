@@ -35,6 +35,10 @@ class Received:
     status: int
 
 
+Manner = Callable[[socket.socket], None]
+"""Treats a connection after a request, in place of an answer; then the connection is closed."""
+
+
 def accept(_: Request) -> int:
     return HTTPStatus.NO_CONTENT
 
@@ -87,8 +91,8 @@ class Receiver:
         """Whether a request has come that is not answered yet."""
         return self._in_hand > 0
 
-    def take(self, request: Request) -> int:
-        """The status to answer."""
+    def take(self, request: Request) -> int | Manner:
+        """The status to answer, or what to do instead."""
         with self._lock:
             self._in_hand += 1
         try:
@@ -126,6 +130,10 @@ class _Handler(BaseHTTPRequestHandler):
             method=self.command, path=self.path, headers=tuple(self.headers.items()), body=body
         )
         status = self.receiver.take(request)
+        if not isinstance(status, int):
+            status(self.connection)
+            self.close_connection = True
+            return
         self.send_response(status)
         if status != HTTPStatus.NO_CONTENT:
             self.send_header("content-length", "0")

@@ -265,9 +265,10 @@ def test_410_of_the_old_address_does_not_disable_the_new_one(school, started):
         wait_until(lambda: gate.most_at_once)
         change(school, webhook, url=new.url)
         gate.opened.set()
-        wait_until(settled(school, webhook, "held"))
+        wait_until(settled(school, webhook, "delivered"))
 
     assert shown(school, webhook).status is WebhookStatus.ACTIVE
+    assert len(new.requests) == 1
 
 
 # Isolation
@@ -401,7 +402,17 @@ def test_what_waits_in_hand_is_not_sent_once_its_webhook_stops(school, started, 
 
     found = stored(school, query)
     assert found.count("delivered") == len(slow.requests) == 1
-    assert set(found) == {"delivered", left}
+    assert set(found) == {"delivered", "pending"}
+    assert {each.status for each in of_webhook(school, webhook)} == {"delivered", left}
+
+
+def of_webhook(school, webhook):
+    """Its deliveries, also when it is deleted."""
+    ids = stored(
+        school,
+        sa.select(deliveries_table.c.id).where(deliveries_table.c.webhook_id == webhook.webhook.id),
+    )
+    return [deliveries.get_delivery(school.registrar, school.admin, each).delivery for each in ids]
 
 
 def stored(school, query):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from coursebell.delivery.lanes import Held, Lane, Lanes
 from coursebell.domain.model import DeliveryKind
-from coursebell.storage.deliveries import Claimed
+from coursebell.storage.claims import Claimed
 
 
 def held(webhook_id: str = "w", key: int = 1, lease_ends: float = math.inf) -> Held:

@@ -8,7 +8,7 @@ from coursebell import __version__
 from coursebell.delivery.requests import Sender, Senders
 from coursebell.domain.model import DeliveryKind, Method
 from coursebell.errors import NotFoundError, SealError
-from coursebell.storage.deliveries import Claimed
+from coursebell.storage.claims import Claimed
 from coursebell.storage.seal import Seal
 from coursebell.storage.webhooks import Target
 from coursebell_receiver import SecretError, sign

@@ -9,7 +9,7 @@ from coursebell.delivery.client import Request
 from coursebell.delivery.requests import Sender
 from coursebell.domain.events import EventName
 from coursebell.domain.model import DeliveryKind, Method
-from coursebell.storage.deliveries import Claimed
+from coursebell.storage.claims import Claimed
 from coursebell.storage.seal import Seal
 from coursebell.storage.webhooks import Target
 from coursebell.web.event_schemas import SCHEMAS, schema_name

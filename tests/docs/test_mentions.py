@@ -36,7 +36,8 @@ COMMANDS = commands()
 
 @pytest.mark.parametrize("name", HAND_WRITTEN)
 def test_commands_exist(name):
-    told = re.findall(r"(?:^|[ `/(])coursebell ([a-z]+)(?: ([a-z]+)\b)?", code(PAGES[name]), re.M)
+    command = r"(?:^|[ `/(])coursebell ([a-z][a-z-]*)(?: ([a-z]+)\b)?"
+    told = re.findall(command, code(PAGES[name]), re.MULTILINE)
 
     for first, second in told:
         assert first in COMMANDS, f"coursebell {first}"

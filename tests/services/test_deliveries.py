@@ -11,7 +11,7 @@ from coursebell.domain.model import Attempt, DeliveryKind, DeliveryStatus, Paylo
 from coursebell.errors import ConflictError, NotFoundError
 from coursebell.services import deliveries, dispatching, upkeep, webhooks
 from coursebell.storage import audit
-from coursebell.storage.deliveries import Recorded
+from coursebell.storage.claims import Recorded
 from factories import DAY, NOW
 
 SECOND = timedelta(seconds=1)
@@ -93,7 +93,7 @@ def test_a_delivery_sent_again_is_a_new_one_of_the_same_event_and_bytes(school, 
     assert (sent.kind, sent.attempts) == (DeliveryKind.RESEND, 0)
     with school.database.snapshot() as tx:
         (entry,) = audit.list_changes_of(tx, school.organization.id, first.id)
-    assert (entry.action, entry.after) == ("delivery.resend", {"delivery": again})
+    assert (entry.action, entry.after) == ("delivery.resend", {"delivery_id": again})
 
 
 def test_what_retention_took_cannot_be_sent_again(school, delivered):

@@ -307,5 +307,5 @@ def test_a_webhook_deleted_while_completions_commit_owes_nothing_once_settled(sc
     )
 
     assert effects(results[1:]) == {Effect.END: 6}
-    upkeep.settle_strays(school.registrar, NOW)
+    list(upkeep.cancel_of_deleted(school.registrar, NOW))
     assert dispatching.claim(school.registrar, {}, 100, "1" * 32, 60.0, NOW).claimed == []

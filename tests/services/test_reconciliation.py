@@ -13,7 +13,7 @@ from coursebell.domain.model import Attempt, DeliveryStatus, new_id
 from coursebell.errors import ForbiddenError, NotFoundError
 from coursebell.services import deliveries, dispatching, reconciliation, upkeep, webhooks
 from coursebell.storage import outbox
-from coursebell.storage.deliveries import Recorded
+from coursebell.storage.claims import Recorded
 from coursebell_receiver import read_reconciliation, tally
 from factories import DAY, HOUR, NOW
 

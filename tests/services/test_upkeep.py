@@ -1,4 +1,4 @@
-"""Strays and retention."""
+"""What is left of deleted webhooks, order, retention, lost leases."""
 
 import subprocess
 import sys
@@ -10,37 +10,23 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
+from coursebell.domain.completion import Command
 from coursebell.domain.events import EventName
-from coursebell.domain.model import Attempt, DeliveryStatus, WebhookStatus, new_id
+from coursebell.domain.model import Attempt, DeliveryStatus, new_id
 from coursebell.domain.samples import sample_event
 from coursebell.services import deliveries, dispatching, upkeep, webhooks
 from coursebell.services.dispatching import LEASE_SECONDS
 from coursebell.services.publishing import publish
 from coursebell.storage import outbox
-from coursebell.storage import webhooks as stored_webhooks
+from coursebell.storage.claims import Recorded, list_lease_holders
 from coursebell.storage.database import Database, RaceError
-from coursebell.storage.deliveries import (
-    Recorded,
-    find_resendable,
-    forget_history,
-    list_lease_holders,
-)
+from coursebell.storage.deliveries import find_resendable, forget_history
 from coursebell.storage.tables import attempts, events
 from coursebell.storage.tables import deliveries as delivery_rows
 from coursebell.storage.waking import hang_bell
 from factories import DAY, NOW, open_school
 
 EVENT = ("offering_registered",)
-
-
-def set_aside(school, connected, status):
-    """What a completion leaves that was committing while its webhook was changed."""
-    webhook_id = connected.webhook.id
-    with school.database.transaction() as tx:
-        if status is None:
-            stored_webhooks.mark_webhook_deleted(tx, school.organization.id, webhook_id, NOW)
-        else:
-            stored_webhooks.set_webhook_status(tx, school.organization.id, webhook_id, status, "x")
 
 
 def statuses(school, connected):
@@ -51,49 +37,62 @@ def statuses(school, connected):
         return list(tx.execute(query).scalars())
 
 
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        (WebhookStatus.PAUSED, "held"),
-        (WebhookStatus.DISABLED, "held"),
-        (None, "cancelled"),
-    ],
-)
-def test_a_delivery_of_the_moment_before_gets_the_state_its_webhook_calls_for(
-    school, status, expected
-):
-    connected = school.webhook(events=EVENT)
-    other = school.webhook(events=EVENT)
-    school.registration()
-    set_aside(school, connected, status)
-
-    settled = upkeep.settle_strays(school.registrar, NOW)
-
-    assert settled == 1
-    assert statuses(school, connected) == [expected]
-    assert statuses(school, other) == ["pending"]
-    assert upkeep.settle_strays(school.registrar, NOW) == 0
-
-
-def test_what_was_held_at_the_moment_of_resuming_is_sent(school):
-    connected = school.webhook(events=EVENT)
-    webhooks.pause_webhook(school.registrar, school.admin, connected.webhook.id, NOW)
-    school.registration()
-    set_aside(school, connected, WebhookStatus.ACTIVE)
-
-    assert upkeep.settle_strays(school.registrar, NOW) == 1
-    assert len(dispatching.claim(school.registrar, {}, 9, "1" * 32, 60, NOW).claimed) == 1
-
-
-def test_what_is_where_it_belongs_is_left_alone(school):
-    active, paused, deleted = (school.webhook(events=EVENT) for _ in range(3))
-    webhooks.pause_webhook(school.registrar, school.admin, paused.webhook.id, NOW)
-    school.registration()
+def test_what_was_open_of_a_deleted_webhook_is_written_down_as_cancelled(school, monkeypatch):
+    monkeypatch.setattr(upkeep, "_STEP", 2)
+    deleted, other = (school.webhook(events=EVENT) for _ in range(2))
+    school.registrations(3)
     webhooks.delete_webhook(school.registrar, school.admin, deleted.webhook.id, NOW)
 
-    assert upkeep.settle_strays(school.registrar, NOW) == 0
-    assert statuses(school, active) == ["pending"]
-    assert statuses(school, paused) == ["held"]
+    steps = list(upkeep.cancel_of_deleted(school.registrar, NOW + DAY))
+
+    assert steps == [2, 1]
+    assert statuses(school, deleted) == ["cancelled"] * 3
+    assert statuses(school, other) == ["pending"] * 3
+    with school.database.snapshot() as tx:
+        finished = tx.execute(sa.select(delivery_rows.c.finished_at).distinct()).scalars()
+        assert set(finished) == {NOW, None}
+    assert list(upkeep.cancel_of_deleted(school.registrar, NOW)) == []
+
+
+def test_what_waited_behind_it_is_cancelled_too(school):
+    deleted = school.webhook()
+    registration = school.registration()
+    school.ask(registration, Command.GRADE, grade="80")
+    webhooks.delete_webhook(school.registrar, school.admin, deleted.webhook.id, NOW)
+
+    list(upkeep.cancel_of_deleted(school.registrar, NOW))
+
+    assert set(statuses(school, deleted)) == {"cancelled"}
+
+
+# --- order
+
+
+def test_what_waits_for_nothing_is_made_due_and_complained_about(school, monkeypatch):
+    monkeypatch.setattr(upkeep, "_STEP", 1)
+    connected = school.webhook(events=("offering_registered", "offering_completed"))
+    waiting, stuck = school.registrations(2)
+    for registration in (waiting, stuck):
+        school.ask(registration, Command.GRADE, grade="80")
+    first = sa.update(delivery_rows).where(
+        delivery_rows.c.registration_id == stuck.id, delivery_rows.c.due_at.is_not(None)
+    )
+    with school.database.transaction() as tx:
+        tx.execute(first.values(status="delivered"))
+
+    with capture_logs() as logs:
+        steps = list(upkeep.mend_order(school.registrar, NOW))
+
+    (line,) = logs
+    assert (line["event"], line["log_level"]) == ("deliveries.stuck", "warning")
+    assert line["deliveries"] == 1
+    assert sorted(steps) == [0, 1]
+    claimed = dispatching.claim(school.registrar, {}, 9, "1" * 32, 60, NOW).claimed
+    assert [(each.registration_id, each.event) for each in claimed] == [
+        (waiting.id, "offering_registered"),
+        (stuck.id, "offering_completed"),
+    ]
+    assert len(school.deliveries(connected)) == 4
 
 
 # --- retention
@@ -161,6 +160,7 @@ def test_retention_takes_what_was_cancelled_or_owed_to_nobody(school):
     connected = school.webhook(events=EVENT)
     school.registration()
     webhooks.delete_webhook(school.registrar, school.admin, connected.webhook.id, NOW)
+    list(upkeep.cancel_of_deleted(school.registrar, NOW))
 
     list(upkeep.forget_history(school.registrar, NOW + DAY))
 
@@ -229,7 +229,6 @@ def test_what_is_being_sent_again_is_not_taken_meanwhile(on_postgres):
             webhook_id=found.webhook_id,
             registration_id=None,
             kind=delivery.kind,
-            status=DeliveryStatus.PENDING,
             body=None,
         )
         outbox.insert_deliveries(resending, school.organization.id, [again], NOW)

@@ -12,9 +12,20 @@ from coursebell.domain.events import EventName
 from coursebell.domain.lists import EventFilters
 from coursebell.domain.model import new_id
 from coursebell.domain.samples import sample_event
-from coursebell.storage import deliveries, feed, offerings, outbox, registrations
-from coursebell.storage.database import Database
+from coursebell.services import webhooks
+from coursebell.storage import (
+    chains,
+    claims,
+    deliveries,
+    feed,
+    offerings,
+    outbox,
+    registrations,
+)
+from coursebell.storage.database import Database, Transaction
+from coursebell.storage.prepared import Prepared
 from coursebell.storage.tables import deliveries as delivery_rows
+from coursebell.storage.tables import events as event_rows
 from coursebell.storage.tables import registrations as registration_rows
 from factories import HOUR, NOW
 
@@ -35,6 +46,15 @@ def plans_of(database: Database) -> Iterator[list[str]]:
         yield plans
     finally:
         sa.event.remove(engine, "before_cursor_execute", explain)
+
+
+def plan_of(tx: Transaction, prepared: Prepared, **parameters: object) -> str:
+    """The plan of a statement that goes past SQLAlchemy."""
+    compiled = prepared._compiled_for(tx)
+    cursor = tx.connection.connection.driver_connection.cursor()
+    how = "EXPLAIN" if tx.is_postgres else "EXPLAIN QUERY PLAN"
+    cursor.execute(f"{how} {compiled.sql}", compiled.bound(parameters))
+    return "\n".join(str(row[-1]) for row in cursor.fetchall())
 
 
 def multiply(database: Database, table: sa.Table, times: int, **values: str) -> None:
@@ -70,6 +90,16 @@ def backlog(school):
     return ids
 
 
+@pytest.fixture
+def by_index(school):
+    """With so few rows PostgreSQL would rather read them all."""
+    database = school.database
+    with database.transaction() as tx:
+        if database.is_postgres:
+            tx.execute(sa.text("SET LOCAL enable_seqscan = off"))
+        yield tx
+
+
 def searches(database: Database, index: str, *columns: str) -> str:
     """A pattern of a plan that finds its rows in `index` by all of these columns."""
     if database.is_postgres:
@@ -80,7 +110,7 @@ def searches(database: Database, index: str, *columns: str) -> str:
 
 def test_a_claim_reads_only_what_is_due(school, backlog):
     with school.database.transaction() as tx, plans_of(school.database) as plans:
-        claimed = deliveries.claim(tx, {backlog[0]: 8}, "1" * 32, 60, NOW)
+        claimed = claims.claim(tx, {backlog[0]: 8}, "1" * 32, 60, NOW)
 
     assert len(claimed) == 8
     assert_matches(plans[0], searches(school.database, "deliveries_due", "webhook_id", "due_at"))
@@ -88,7 +118,7 @@ def test_a_claim_reads_only_what_is_due(school, backlog):
 
 def test_looking_for_work_is_one_probe_for_each_webhook(school, backlog):
     with school.database.snapshot() as tx, plans_of(school.database) as plans:
-        found = deliveries.list_webhooks_with_work(tx, NOW)
+        found = claims.list_webhooks_with_work(tx, NOW)
 
     assert found == backlog
     assert_matches(plans[0], searches(school.database, "deliveries_due", "webhook_id", "due_at"))
@@ -96,18 +126,74 @@ def test_looking_for_work_is_one_probe_for_each_webhook(school, backlog):
 
 def test_the_next_due_time_is_one_probe_for_each_webhook(school, backlog):
     with school.database.snapshot() as tx, plans_of(school.database) as plans:
-        assert deliveries.seconds_until_due(tx, NOW) == 0
+        assert claims.seconds_until_due(tx, NOW) == 0
 
     assert_matches(plans[0], searches(school.database, "deliveries_due", "webhook_id"))
 
 
-def test_holding_and_releasing_read_only_what_is_open(school, backlog):
+def test_hurrying_reads_only_what_waits_for_its_next_attempt(school, backlog):
     with school.database.transaction() as tx, plans_of(school.database) as plans:
-        deliveries.hold_pending(tx, backlog[0])
-        deliveries.release_held(tx, backlog[0], NOW)
+        claims.hurry(tx, backlog[0], 10, NOW)
 
-    assert_matches(plans[0], searches(school.database, "deliveries_due", "webhook_id"))
-    assert_matches(plans[1], searches(school.database, "deliveries_held", "webhook_id"))
+    assert_matches(plans[0], searches(school.database, "deliveries_due", "webhook_id", "due_at"))
+
+
+@pytest.fixture
+def of_deleted(school, backlog):
+    webhooks.delete_webhook(school.registrar, school.admin, backlog[0], NOW)
+
+
+def test_tidying_up_reads_only_what_is_open_of_deleted_webhooks(school, of_deleted, by_index):
+    with plans_of(school.database) as plans:
+        assert deliveries.cancel_of_deleted(by_index, 10, NOW) == 10
+
+    assert_matches(plans[0], r"deliveries_due\b")
+
+
+def test_the_backlog_is_counted_in_indexes_alone(school, backlog, by_index):
+    with plans_of(school.database) as plans:
+        deliveries.measure_backlog(by_index, NOW)
+
+    only = "Index" if school.database.is_postgres else "COVERING INDEX"
+    for plan, index in zip(plans[1:3], ("deliveries_due", "deliveries_waiting"), strict=True):
+        assert_matches(plan, f"{only}.*{index}")
+
+
+@pytest.fixture
+def chained(school):
+    """A registration whose second event waits, in the midst of thousands that were delivered."""
+    school.webhook()
+    registration = school.registration()
+    school.ask(registration, Command.GRADE, grade="80")
+    strange = "md5(random()::text)" if school.database.is_postgres else "hex(randomblob(16))"
+    multiply(school.database, event_rows, 10, registration_id=strange, position="NULL")
+    event = "1 + (key * 7919) % (SELECT count(*) FROM events)"
+    multiply(school.database, delivery_rows, 8, status="'delivered'", event_key=event)
+    analyze(school.database)
+    return registration
+
+
+def test_what_is_open_of_a_registration_is_found_by_its_own_events(school, chained, by_index):
+    assert len(chains.lock_open_pairs(by_index, [chained.id])) == 1
+    plan = plan_of(by_index, chains._OPEN_PAIRS, registration_ids=[chained.id])
+
+    assert_goes_by_events([plan], school.database)
+
+
+def test_releasing_successors_reads_only_what_waits(school, chained, by_index):
+    first = sa.select(delivery_rows.c.key).where(delivery_rows.c.registration_id == chained.id)
+    (key, *_) = by_index.execute(first.order_by(delivery_rows.c.key)).scalars()
+    with plans_of(school.database) as plans:
+        assert chains.release_successors(by_index, [key], NOW) == 0
+
+    assert_matches(plans[0], r"deliveries_waiting\b")
+    assert_goes_by_events(plans, school.database)
+
+
+def assert_goes_by_events(plans: list[str], database: Database) -> None:
+    (plan,) = plans
+    assert_matches(plan, searches(database, "events_of_registration", "registration_id"))
+    assert_matches(plan, searches(database, "deliveries_of_event", "event_key"))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.dialects import sqlite
 
 from coursebell.domain.model import Role, Status
 from coursebell.errors import UnavailableError
@@ -224,3 +225,9 @@ def test_a_connection_that_is_lost_is_the_database_being_away_and_the_next_one_w
     with database.snapshot() as tx:
         assert len(ask.rows(tx)) == 1
     database.close()
+
+
+def test_a_list_is_looked_up_in_the_index_however_long_it_is():
+    compiled = str(BY_NAME._statement.compile(dialect=sqlite.dialect()))
+
+    assert "WHERE things.name IN (SELECT value FROM json_each(?)) ORDER" in compiled

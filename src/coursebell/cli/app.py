@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from coursebell.cli import accounts, demo, doctor, listen, reconcile, schema, serve, webhooks
+from coursebell.cli import (
+    accounts,
+    check_receiver,
+    demo,
+    doctor,
+    listen,
+    reconcile,
+    schema,
+    serve,
+    webhooks,
+)
 from coursebell.cli.context import Invocation
 from coursebell.errors import CoursebellError
 
@@ -33,6 +43,7 @@ app.add_typer(accounts.tokens, name="token")
 app.add_typer(webhooks.app, name="webhook")
 app.command()(reconcile.reconcile)
 app.command()(listen.listen)
+app.command("check-receiver")(check_receiver.check_receiver)
 app.command()(demo.demo)
 
 

@@ -10,7 +10,7 @@ import itertools
 import math
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -25,7 +25,7 @@ from coursebell.logs import logger
 from coursebell.services import dispatching
 from coursebell.services.dispatching import LEASE_SECONDS, Batch
 from coursebell.services.registrar import Registrar
-from coursebell.storage.deliveries import Claimed, Recorded
+from coursebell.storage.claims import Claimed, Recorded
 from coursebell.storage.waking import Bell
 from coursebell.storage.webhooks import Target
 
@@ -211,7 +211,7 @@ class Dispatcher:
         sent = self._sent.pop(result.key)
         sent.lane.in_flight -= 1
         recorded = record_of(sent, result, random.random())  # noqa: S311 - jitter
-        if recorded.status is DeliveryStatus.HELD:
+        if result.outcome.gone:
             self._gone[sent.target.webhook_id] = sent.target
         if not self._results:
             self._oldest_result = time.monotonic()
@@ -228,7 +228,7 @@ class Dispatcher:
 
     def _record(self) -> None:
         try:
-            dispatching.record(self._registrar, self._results, self._gone, datetime.now(UTC))
+            self._record_all(self._results)
         except UnavailableError:
             raise  # they are kept, and recorded when it is back
         except Exception:  # whatever one of them has must not keep the others from it
@@ -240,10 +240,15 @@ class Dispatcher:
             self._renewed_at = -math.inf
         self._results, self._gone = [], {}
 
+    def _record_all(self, results: Sequence[Recorded]) -> None:
+        now = datetime.now(UTC)
+        if dispatching.record(self._registrar, results, self._gone, now).released:
+            self._look_at = 0.0
+
     def _record_singly(self) -> None:
         for result in self._results:
             try:
-                dispatching.record(self._registrar, [result], self._gone, datetime.now(UTC))
+                self._record_all([result])
             except UnavailableError:
                 raise
             except Exception:  # it is attempted again when its lease has lapsed

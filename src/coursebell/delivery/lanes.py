@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from coursebell.storage.deliveries import Claimed
+from coursebell.storage.claims import Claimed
 
 _CATCH_UP_SECONDS = 0.02  # what a start that came late may be early the next time
 

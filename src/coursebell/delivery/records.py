@@ -12,7 +12,7 @@ from coursebell.delivery.lanes import Lane
 from coursebell.domain import retry
 from coursebell.domain.model import Attempt, DeliveryStatus
 from coursebell.logs import logger
-from coursebell.storage.deliveries import Claimed, Recorded
+from coursebell.storage.claims import Claimed, Recorded
 from coursebell.storage.webhooks import Target
 
 _log = logger(__name__)
@@ -87,7 +87,7 @@ def _status_of(decision: retry.Decision) -> tuple[DeliveryStatus, float]:
         case retry.Failed():
             return DeliveryStatus.FAILED, 0.0
         case retry.Gone():
-            return DeliveryStatus.HELD, 0.0
+            return DeliveryStatus.PENDING, 0.0
         case _:
             assert_never(decision)
 

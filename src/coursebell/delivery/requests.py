@@ -9,7 +9,7 @@ from coursebell.delivery.client import Request
 from coursebell.domain.instants import format_instant
 from coursebell.errors import NotFoundError, SealError
 from coursebell.logs import logger
-from coursebell.storage.deliveries import Claimed
+from coursebell.storage.claims import Claimed
 from coursebell.storage.seal import Seal
 from coursebell.storage.webhooks import Target, open_headers, open_secret
 from coursebell_receiver import SecretError

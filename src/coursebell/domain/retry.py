@@ -45,6 +45,11 @@ class Outcome:
     def delivered(self) -> bool:
         return self.name == DELIVERED
 
+    @property
+    def gone(self) -> bool:
+        """The receiver says that it wants nothing any more."""
+        return self.name == "http_410"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
@@ -102,7 +107,7 @@ def decide(outcome: Outcome, failures: int, policy: RetryPolicy, jitter: float) 
     """
     if outcome.delivered:
         return Delivered()
-    if outcome.name == "http_410":
+    if outcome.gone:
         return Gone()
     if failures >= len(policy.schedule):
         return Failed()

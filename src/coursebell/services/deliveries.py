@@ -11,7 +11,6 @@ from coursebell.domain.model import (
     Attempt,
     Delivery,
     DeliveryKind,
-    DeliveryStatus,
     Event,
     Role,
 )
@@ -86,7 +85,6 @@ def resend(registrar: Registrar, actor: Actor, delivery_id: str, now: datetime) 
             webhook_id=found.webhook_id,
             registration_id=found.registration_id,
             kind=DeliveryKind.RESEND,
-            status=DeliveryStatus.PENDING,
             body=found.body,
         )
         (new_delivery_id,) = outbox.insert_deliveries(tx, actor.organization_id, [again], now)

@@ -12,10 +12,10 @@ from coursebell.domain.model import Actor, ActorKind, Role, Webhook, WebhookKind
 from coursebell.logs import logger
 from coursebell.services.registrar import Registrar
 from coursebell.services.webhooks import remove_webhook
-from coursebell.storage import audit, deliveries, webhooks
+from coursebell.storage import audit, claims, webhooks
 from coursebell.storage.audit import Change
+from coursebell.storage.claims import Claimed, Recorded, Recording
 from coursebell.storage.database import Transaction
-from coursebell.storage.deliveries import Claimed, Recorded
 from coursebell.storage.webhooks import Target
 
 _log = logger(__name__)
@@ -49,16 +49,16 @@ def claim(
     Nothing is claimed for those in `besides`.
     """
     with registrar.database.snapshot() as tx:
-        due = [each for each in deliveries.list_webhooks_with_work(tx, now) if each not in besides]
+        due = [each for each in claims.list_webhooks_with_work(tx, now) if each not in besides]
     rooms = _share({each: room for each in due if (room := depth - in_hand.get(each, 0)) > 0})
     claimed: Sequence[Claimed] = []
     if rooms:
         with registrar.database.transaction() as tx:
-            claimed = deliveries.claim(tx, rooms, lease, lease_seconds, now)
+            claimed = claims.claim(tx, rooms, lease, lease_seconds, now)
     taken = Counter(each.webhook_id for each in claimed)
     full = frozenset(each for each in due if taken[each] >= rooms.get(each, 0))
     with registrar.database.snapshot() as tx:
-        wait = deliveries.seconds_until_due(tx, now, besides=full.union(besides))
+        wait = claims.seconds_until_due(tx, now, besides=full.union(besides))
     return Batch(claimed=claimed, full=full, seconds_until_due=wait)
 
 
@@ -80,16 +80,15 @@ def record(
     results: Sequence[Recorded],
     gone: Mapping[str, Target],
     now: datetime,
-) -> set[int]:
+) -> Recording:
     """Record attempts, and disable the webhooks in `gone` (by id) that said 410.
 
     A Zapier subscription is deleted instead: that is how Zapier says that nobody listens. One
-    that points elsewhere by now stays: it was not that receiver who said so. Gives the keys of
-    those recorded: one whose lease another dispatcher has taken leaves no trace.
+    that points elsewhere by now stays: it was not that receiver who said so.
     """
 
-    def work(tx: Transaction) -> tuple[set[int], list[Webhook]]:
-        recorded = deliveries.record(tx, results, now)
+    def work(tx: Transaction) -> tuple[Recording, list[Webhook]]:
+        recorded = claims.record(tx, results, now)
         told = [_still_active(tx, target) for target in gone.values()]
         closed = [webhook for webhook in told if webhook is not None]
         for webhook in closed:
@@ -120,7 +119,6 @@ def _close(tx: Transaction, webhook: Webhook, now: datetime) -> None:
         remove_webhook(tx, actor, webhook, now, reason=GONE)
         return
     webhooks.set_webhook_status(tx, organization_id, webhook.id, WebhookStatus.DISABLED, GONE)
-    deliveries.hold_pending(tx, webhook.id)
     change = Change(
         actor=actor,
         action="webhook.disable",
@@ -144,7 +142,7 @@ def give_back(registrar: Registrar, claimed: Mapping[int, str], now: datetime) -
     """Claimed deliveries (key to lease) that were not attempted are due again at once."""
 
     def work(tx: Transaction) -> None:
-        deliveries.release(tx, claimed, now)
+        claims.release(tx, claimed, now)
         tx.wake_dispatcher()  # another may have what this one lacks: time, a key
 
     registrar.database.run(work)
@@ -153,4 +151,4 @@ def give_back(registrar: Registrar, claimed: Mapping[int, str], now: datetime) -
 def recover(registrar: Registrar, now: datetime) -> None:
     """Take over what a dispatcher that was killed had claimed, where there can be only one."""
     with registrar.database.transaction() as tx:
-        deliveries.recover_leases(tx, now)
+        claims.recover_leases(tx, now)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from coursebell.errors import SealError
 from coursebell.services.registrar import Registrar
-from coursebell.storage import deliveries, webhooks
+from coursebell.storage import claims, webhooks
 
 
 def clock_skew_seconds(registrar: Registrar, now: datetime) -> float:
@@ -25,7 +25,7 @@ def list_unreadable_webhooks(registrar: Registrar) -> list[str]:
 def overdue_seconds(registrar: Registrar, now: datetime) -> float:
     """How long a delivery has been due that nobody took; 0 when a dispatcher keeps up."""
     with registrar.database.snapshot() as tx:
-        return deliveries.overdue_seconds(tx, now)
+        return claims.overdue_seconds(tx, now)
 
 
 def _opens(registrar: Registrar, secret: bytes) -> bool:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from coursebell.domain.events import NewEvent, encode, in_profile, matches
-from coursebell.domain.model import DeliveryKind, DeliveryStatus, Payload, WebhookStatus
+from coursebell.domain.model import DeliveryKind, Payload, WebhookStatus
 from coursebell.services.registrar import Registrar
-from coursebell.storage import outbox, webhooks
+from coursebell.storage import chains, outbox, webhooks
 from coursebell.storage.database import Transaction
 from coursebell.storage.webhooks import Subscription
 
@@ -32,6 +32,7 @@ def publish(
     if not events:
         return
     subscriptions = webhooks.list_subscriptions(tx, organization_id)
+    open_pairs = chains.lock_open_pairs(tx, _with_a_past(events)) if subscriptions else set()
     keys = outbox.insert_events(tx, organization_id, events)
     owed = [
         _delivery(key, event, subscription, registrar.public_url)
@@ -39,9 +40,19 @@ def publish(
         for subscription in subscriptions
         if event.name in subscription.events and matches(event.document, subscription.filters)
     ]
-    outbox.insert_deliveries(tx, organization_id, owed, now)
-    if any(delivery.status is DeliveryStatus.PENDING for delivery in owed):
+    outbox.insert_deliveries(tx, organization_id, owed, now, open_pairs=open_pairs)
+    active = {each.webhook_id for each in subscriptions if each.status is WebhookStatus.ACTIVE}
+    if any(delivery.webhook_id in active for delivery in owed):
         tx.wake_dispatcher()
+
+
+def _with_a_past(events: Sequence[NewEvent]) -> set[str]:
+    """Ids of the registrations of which these are not the first events."""
+    return {
+        event.registration_id
+        for event in events
+        if event.registration_id is not None and (event.registration_seq or 0) > 1
+    }
 
 
 def body_for(event: NewEvent, payload: Payload, public_url: str | None) -> bytes | None:
@@ -54,12 +65,10 @@ def body_for(event: NewEvent, payload: Payload, public_url: str | None) -> bytes
 def _delivery(
     event_key: int, event: NewEvent, subscription: Subscription, public_url: str | None
 ) -> outbox.NewDelivery:
-    active = subscription.status is WebhookStatus.ACTIVE
     return outbox.NewDelivery(
         event_key=event_key,
         webhook_id=subscription.webhook_id,
         registration_id=event.registration_id,
         kind=DeliveryKind.LIVE,
-        status=DeliveryStatus.PENDING if active else DeliveryStatus.HELD,
         body=body_for(event, subscription.payload, public_url),
     )

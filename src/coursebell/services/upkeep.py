@@ -1,40 +1,59 @@
-"""What keeps the books in order without anybody asking: strays and retention."""
+"""What keeps the books in order without anybody asking."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
-from coursebell.domain.model import WebhookStatus
 from coursebell.logs import logger
 from coursebell.services.dispatching import LEASE_SECONDS
 from coursebell.services.registrar import Registrar
-from coursebell.storage import deliveries
+from coursebell.storage import chains, claims, deliveries
 from coursebell.storage.waking import list_connected_runs
 
 _log = logger(__name__)
 
-_STEP = 500  # events looked at in one transaction
+_STEP = 500  # events or deliveries looked at in one transaction
 
 
-def settle_strays(registrar: Registrar, now: datetime) -> int:
-    """Give open deliveries the state their webhook calls for; how many webhooks had any.
+def cancel_of_deleted(registrar: Registrar, now: datetime) -> Iterator[int]:
+    """Write down that what was open of deleted webhooks is cancelled, as it is shown already.
 
-    A completion that commits while a webhook is paused, resumed or deleted may leave a delivery
-    in the state of the moment before.
+    One small transaction per step; yields how many deliveries, so the caller can rest or stop.
     """
-    with registrar.database.snapshot() as tx:
-        strays = deliveries.list_strays(tx)
-    for stray in strays:
+    while True:
         with registrar.database.transaction() as tx:
-            if stray.status is None:
-                deliveries.cancel_open(tx, stray.webhook_id, now)
-            elif stray.status is WebhookStatus.ACTIVE:
-                deliveries.release_held(tx, stray.webhook_id, now)
-                tx.wake_dispatcher()
-            else:
-                deliveries.hold_pending(tx, stray.webhook_id)
-    return len(strays)
+            cancelled = deliveries.cancel_of_deleted(tx, _STEP, now)
+        if not cancelled:
+            return
+        yield cancelled
+
+
+def mend_order(registrar: Registrar, now: datetime) -> Iterator[int]:
+    """Make due what waits for an earlier event although none is open any more.
+
+    Whoever settles a delivery does that, so there is nothing to do here, unless two of one
+    registration were settled at the same instant on PostgreSQL, or somebody wrote into the
+    database. In steps; yields how many deliveries were made due in each.
+    """
+    reached = chains.BEFORE_ALL
+    while True:
+        with registrar.database.snapshot() as tx:
+            waiting = chains.list_waiting(tx, reached, _STEP)
+            stuck = chains.list_stuck(tx, [each.key for each in waiting])
+        if not waiting:
+            return
+        yield _release(registrar, stuck, now) if stuck else 0
+        reached = waiting[-1]
+
+
+def _release(registrar: Registrar, stuck: Sequence[int], now: datetime) -> int:
+    with registrar.database.transaction() as tx:
+        released = chains.release_successors(tx, stuck, now)
+        tx.wake_dispatcher()
+    if released:
+        _log.warning("deliveries.stuck", deliveries=released, first_key=stuck[0])
+    return released
 
 
 def recover_lost_leases(
@@ -49,12 +68,12 @@ def recover_lost_leases(
     if not registrar.database.is_postgres:
         return frozenset()
     with registrar.database.snapshot() as tx:
-        holders = deliveries.list_lease_holders(tx, LEASE_SECONDS, now)
+        holders = claims.list_lease_holders(tx, LEASE_SECONDS, now)
         missing = frozenset(holders - list_connected_runs(tx))
     dead = missing.intersection(suspects)
     if dead:
         with registrar.database.transaction() as tx:
-            recovered = deliveries.recover_leases_of(tx, dead, LEASE_SECONDS, now)
+            recovered = claims.recover_leases_of(tx, dead, LEASE_SECONDS, now)
             tx.wake_dispatcher()
         _log.warning("dispatcher.lost", runs=sorted(dead), deliveries=recovered)
     return missing - dead

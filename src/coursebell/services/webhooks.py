@@ -14,7 +14,6 @@ from coursebell.domain.lists import Page, Slice
 from coursebell.domain.model import (
     Actor,
     DeliveryKind,
-    DeliveryStatus,
     Method,
     Payload,
     Role,
@@ -25,10 +24,10 @@ from coursebell.domain.model import (
 )
 from coursebell.domain.targets import check_headers, check_url
 from coursebell.errors import ConflictError, InvalidInputError, NotFoundError
-from coursebell.services import trail
+from coursebell.services import releasing, trail
 from coursebell.services.publishing import body_for
 from coursebell.services.registrar import Registrar
-from coursebell.storage import audit, deliveries, outbox, webhooks
+from coursebell.storage import audit, outbox, webhooks
 from coursebell.storage.database import Transaction
 from coursebell_receiver.signature import generate_secret
 
@@ -140,7 +139,6 @@ def remove_webhook(
 ) -> None:
     """Delete it inside another use case's transaction; its open deliveries are cancelled."""
     webhooks.mark_webhook_deleted(tx, actor.organization_id, webhook.id, now)
-    deliveries.cancel_open(tx, webhook.id, now)
     entry = trail.change(actor, "webhook.delete", webhook, None, reason=reason)
     audit.insert_changes(tx, [entry], now)
     tx.wake_dispatcher()
@@ -153,7 +151,6 @@ def pause_webhook(registrar: Registrar, actor: Actor, webhook_id: str, now: date
         webhook = _found(tx, actor, webhook_id)
         if webhook.status is WebhookStatus.DISABLED:
             raise ConflictError(f"The webhook is disabled: {webhook.disabled_reason}.")
-        deliveries.hold_pending(tx, webhook_id)
         _set_status(tx, actor, webhook, WebhookStatus.PAUSED, now)
         tx.wake_dispatcher()
 
@@ -163,9 +160,9 @@ def resume_webhook(registrar: Registrar, actor: Actor, webhook_id: str, now: dat
     actor.require(Role.ADMIN)
     with registrar.database.transaction() as tx:
         webhook = _found(tx, actor, webhook_id)
-        deliveries.release_held(tx, webhook_id, now)
         _set_status(tx, actor, webhook, WebhookStatus.ACTIVE, now)
         tx.wake_dispatcher()
+    releasing.hurry(registrar, webhook_id, now)
 
 
 def test_webhook(registrar: Registrar, actor: Actor, webhook_id: str, now: datetime) -> str:
@@ -183,7 +180,6 @@ def test_webhook(registrar: Registrar, actor: Actor, webhook_id: str, now: datet
             webhook_id=webhook_id,
             registration_id=None,
             kind=DeliveryKind.TEST,
-            status=DeliveryStatus.PENDING,
             body=body_for(event, webhook.payload, registrar.public_url),
         )
         (delivery_id,) = outbox.insert_deliveries(tx, actor.organization_id, [delivery], now)

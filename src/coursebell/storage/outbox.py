@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
@@ -16,7 +16,9 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
+    case,
     literal,
+    null,
     select,
     update,
 )
@@ -24,6 +26,7 @@ from sqlalchemy import (
 from coursebell.domain.events import NewEvent, encode
 from coursebell.domain.lists import EventFilters, Page, Slice
 from coursebell.domain.model import DeliveryKind, DeliveryStatus, Event, Source, new_id
+from coursebell.storage.chains import ORDERED_KINDS, Pair
 from coursebell.storage.columns import Instant
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import equals, in_range, slice_of
@@ -39,8 +42,14 @@ class NewDelivery:
     webhook_id: str
     registration_id: str | None
     kind: DeliveryKind
-    status: DeliveryStatus
     body: bytes | None
+
+    @property
+    def pair(self) -> Pair | None:
+        """Where it has its place in an order; None for what is sent regardless."""
+        if self.registration_id is None or self.kind not in ORDERED_KINDS:
+            return None
+        return Pair(self.webhook_id, self.registration_id)
 
 
 def take_positions(tx: Transaction, organization_id: str, number: int) -> range:
@@ -114,10 +123,23 @@ def _event_row(event: NewEvent, position: int | None) -> tuple[object, ...]:
 
 
 def insert_deliveries(
-    tx: Transaction, organization_id: str, new: Sequence[NewDelivery], now: datetime
+    tx: Transaction,
+    organization_id: str,
+    new: Sequence[NewDelivery],
+    now: datetime,
+    *,
+    open_pairs: Collection[Pair] = (),
 ) -> list[str]:
-    """Their public ids, in the order given. They are due at once."""
-    rows = [_delivery_row(delivery) for delivery in new]
+    """Their public ids, in the order given, which is that of their events.
+
+    They are due at once, except those that have to wait for an earlier one of the same
+    registration at the same webhook: one before them in `new`, or what is open already
+    (`chains.lock_open_pairs`).
+    """
+    rows = [
+        _delivery_row(delivery, waits=waits)
+        for delivery, waits in zip(new, _waits(new, set(open_pairs)), strict=True)
+    ]
     shared = {"organization_id": organization_id, "created_at": now, "now": now}
     _INSERT_DELIVERIES.run(tx, rows, **shared)
     return [str(row[0]) for row in rows]
@@ -130,25 +152,33 @@ _INSERT_DELIVERIES = insertion(
     "event_key",
     "registration_id",
     "kind",
-    "status",
     "body",
+    waits=Boolean(),
     organization_id=bindparam("organization_id", type_=String()),
+    status=literal(DeliveryStatus.PENDING.value),
     attempts=literal(0),
-    due_at=clock(),
+    due_at=lambda given: case((given["waits"], null()), else_=clock()),
     created_at=bindparam("created_at", type_=Instant()),
 )
 
 
-def _delivery_row(delivery: NewDelivery) -> tuple[object, ...]:
+def _delivery_row(delivery: NewDelivery, *, waits: bool) -> tuple[object, ...]:
     return (
         new_id(),
         delivery.webhook_id,
         delivery.event_key,
         delivery.registration_id,
         delivery.kind,
-        delivery.status,
         delivery.body,
+        waits,
     )
+
+
+def _waits(new: Sequence[NewDelivery], taken: set[Pair]) -> Iterator[bool]:
+    for pair in (each.pair for each in new):
+        yield pair in taken
+        if pair is not None:
+            taken.add(pair)
 
 
 def find_event(tx: Transaction, organization_id: str, event_id: str) -> Event | None:

@@ -113,13 +113,28 @@ class Batch:
         return found
 
 
+Expression = ColumnElement[Any] | Callable[[Given], ColumnElement[Any]]
+
+
 def insertion(
-    table: Table, *names: str, returning: Sequence[str] = (), **shared: ColumnElement[Any]
+    table: Table,
+    *names: str,
+    returning: Sequence[str] = (),
+    **others: TypeEngine[Any] | Expression,
 ) -> Batch:
-    """A batch that inserts rows of these columns; `shared` are expressions, equal for all rows."""
+    """A batch that inserts rows of these columns, followed by what `others` give a type to.
+
+    The rest of `others` are columns with an expression: one equal for all rows, or a function
+    that makes it from what a row holds.
+    """
+    extra = {name: kind for name, kind in others.items() if isinstance(kind, TypeEngine)}
+    expressions = {name: each for name, each in others.items() if not isinstance(each, TypeEngine)}
 
     def build(given: Given) -> Executable:
-        values = {**{name: given[name] for name in names}, **shared}
+        values = {name: given[name] for name in names} | {
+            name: each if isinstance(each, ColumnElement) else each(given)
+            for name, each in expressions.items()
+        }
         if any(isinstance(each, BindParameter) for each in given.values()):
             statement = sa.insert(table).values(values)
         else:
@@ -127,7 +142,7 @@ def insertion(
             statement = sa.insert(table).from_select(list(values), source)
         return statement.returning(*(table.c[each] for each in returning))
 
-    return Batch({name: table.c[name] for name in names}, build)
+    return Batch({**{name: table.c[name] for name in names}, **extra}, build)
 
 
 class Listed(TypeDecorator[Iterable[Any]]):
@@ -153,6 +168,10 @@ class Listed(TypeDecorator[Iterable[Any]]):
 class _among(FunctionElement[bool]):  # noqa: N801 - reads as the SQL it is
     inherit_cache = True
     type = Boolean()
+
+    def self_group(self, against: Any = None) -> Any:
+        """As it is: SQLAlchemy would write `... = 1` on SQLite, and no index could be searched."""
+        return self
 
 
 def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:

@@ -17,6 +17,7 @@ from coursebell.domain.events import without_personal_data
 from coursebell.domain.model import DeliveryKind, DeliveryStatus, Event, Token
 from coursebell.storage.accounts import read_token
 from coursebell.storage.audit import Entry, read_entry
+from coursebell.storage.chains import PENDING, release_successors
 from coursebell.storage.columns import is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.outbox import read_event
@@ -52,16 +53,14 @@ def _is_about(organization_id: str, user_id: str) -> ColumnElement[bool]:
 
 def cancel_open_deliveries(tx: Transaction, event_keys: Sequence[int], now: datetime) -> None:
     """Whatever of these events waits to be sent, or is held, never is."""
-    is_open = or_(
-        is_exactly(deliveries.c.status, DeliveryStatus.PENDING),
-        is_exactly(deliveries.c.status, DeliveryStatus.HELD),
-    )
     for step in _steps(event_keys):
-        tx.execute(
+        cancelled = (
             update(deliveries)
-            .where(deliveries.c.event_key.in_(step), is_open)
+            .where(deliveries.c.event_key.in_(step), PENDING)
             .values(status=DeliveryStatus.CANCELLED, finished_at=now)
+            .returning(deliveries.c.key)
         )
+        release_successors(tx, list(tx.execute(cancelled).scalars()), now)
 
 
 def reduce_events(tx: Transaction, event_keys: Sequence[int]) -> None:

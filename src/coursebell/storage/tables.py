@@ -368,25 +368,35 @@ deliveries = Table(
     Column("kind", String(8), nullable=False),
     Column("status", String(16), nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("due_at", Instant, nullable=False),  # while leased: when the lease lapses
+    Column("due_at", Instant),  # while leased: when the lease lapses; None: waits for another
     Column("lease", String(32)),  # fencing token of the dispatcher that claimed it
     Column("body", LargeBinary),  # bytes of a reduced profile; None: the event's own
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant),
     Column("last_outcome", String(32)),
 )
-_pending = text("status = 'pending'")
-_held = text("status = 'held'")
+_due = text("status = 'pending' AND due_at IS NOT NULL")
+_waiting = text("status = 'pending' AND due_at IS NULL")
 _failed = text("status = 'failed'")
 Index(
     "deliveries_due",
     deliveries.c.webhook_id,
     deliveries.c.due_at,
     deliveries.c.key,
-    sqlite_where=_pending,
-    postgresql_where=_pending,
+    deliveries.c.status,  # SQLite counts in an index alone only when it has all that is asked for
+    sqlite_where=_due,
+    postgresql_where=_due,
 )
-Index("deliveries_held", deliveries.c.webhook_id, sqlite_where=_held, postgresql_where=_held)
+Index(
+    "deliveries_waiting",
+    deliveries.c.webhook_id,
+    deliveries.c.registration_id,
+    deliveries.c.key,
+    deliveries.c.status,
+    deliveries.c.due_at,
+    sqlite_where=_waiting,
+    postgresql_where=_waiting,
+)
 Index("deliveries_failed", deliveries.c.webhook_id, sqlite_where=_failed, postgresql_where=_failed)
 Index("deliveries_of_webhook", deliveries.c.webhook_id, deliveries.c.key)
 Index("deliveries_of_event", deliveries.c.event_key)

@@ -18,6 +18,8 @@ from coursebell.storage.prepared import Prepared
 from coursebell.storage.seal import Seal
 from coursebell.storage.tables import webhooks
 
+IS_ACTIVE = and_(webhooks.c.status == WebhookStatus.ACTIVE, webhooks.c.deleted_at.is_(None))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
@@ -97,7 +99,8 @@ def find_webhook(
     query = select(webhooks).where(
         _is(organization_id, webhook_id), webhooks.c.deleted_at.is_(None)
     )
-    row = tx.execute(query.with_for_update() if for_update else query).one_or_none()
+    locked = query.with_for_update(key_share=True)  # deliveries may refer to it meanwhile
+    row = tx.execute(locked if for_update else query).one_or_none()
     return None if row is None else _webhook(row)
 
 
@@ -142,11 +145,7 @@ _SUBSCRIPTIONS = Prepared(
 
 def list_targets(tx: Transaction, webhook_ids: Iterable[str]) -> dict[str, Target]:
     """Of those among `webhook_ids` that are active."""
-    query = select(webhooks).where(
-        webhooks.c.id.in_(webhook_ids),
-        webhooks.c.status == WebhookStatus.ACTIVE,
-        webhooks.c.deleted_at.is_(None),
-    )
+    query = select(webhooks).where(webhooks.c.id.in_(webhook_ids), IS_ACTIVE)
     return {row.id: _target(row) for row in tx.execute(query)}
 
 

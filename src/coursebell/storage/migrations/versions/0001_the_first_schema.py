@@ -266,7 +266,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=8), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("due_at", columns.Instant(), nullable=False),
+        sa.Column("due_at", columns.Instant(), nullable=True),
         sa.Column("lease", sa.String(length=32), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", columns.Instant(), nullable=False),
@@ -287,10 +287,10 @@ def upgrade() -> None:
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.create_index(
             "deliveries_due",
-            ["webhook_id", "due_at", "key"],
+            ["webhook_id", "due_at", "key", "status"],
             unique=False,
-            sqlite_where=sa.text("status = 'pending'"),
-            postgresql_where=sa.text("status = 'pending'"),
+            sqlite_where=sa.text("status = 'pending' AND due_at IS NOT NULL"),
+            postgresql_where=sa.text("status = 'pending' AND due_at IS NOT NULL"),
         )
         batch_op.create_index(
             "deliveries_failed",
@@ -299,15 +299,15 @@ def upgrade() -> None:
             sqlite_where=sa.text("status = 'failed'"),
             postgresql_where=sa.text("status = 'failed'"),
         )
-        batch_op.create_index(
-            "deliveries_held",
-            ["webhook_id"],
-            unique=False,
-            sqlite_where=sa.text("status = 'held'"),
-            postgresql_where=sa.text("status = 'held'"),
-        )
         batch_op.create_index("deliveries_of_event", ["event_key"], unique=False)
         batch_op.create_index("deliveries_of_webhook", ["webhook_id", "key"], unique=False)
+        batch_op.create_index(
+            "deliveries_waiting",
+            ["webhook_id", "registration_id", "key", "status", "due_at"],
+            unique=False,
+            sqlite_where=sa.text("status = 'pending' AND due_at IS NULL"),
+            postgresql_where=sa.text("status = 'pending' AND due_at IS NULL"),
+        )
 
     op.create_table(
         "tokens",

@@ -1,0 +1,367 @@
+"""The dispatcher's side of deliveries: finding work, claiming, recording, giving back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Float,
+    Row,
+    String,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+
+from coursebell.domain.model import Attempt, DeliveryKind, DeliveryStatus
+from coursebell.storage.chains import DUE, ORDERED_KINDS, in_turn, release_successors
+from coursebell.storage.columns import Instant
+from coursebell.storage.database import Transaction
+from coursebell.storage.tables import attempts, deliveries, events, webhooks
+from coursebell.storage.waking import RUN_ID_LENGTH
+from coursebell.storage.webhooks import IS_ACTIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A delivery this dispatcher may attempt until its lease ends."""
+
+    key: int
+    id: str
+    lease: str
+    webhook_id: str
+    organization_id: str
+    kind: DeliveryKind
+    attempts: int  # made so far
+    event_id: str
+    event: str
+    occurred_at: datetime
+    user_id: str | None
+    registration_id: str | None
+    registration_seq: int | None
+    element_id: str | None
+    body: bytes | None  # None: removed by retention
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What became of a claimed delivery in one attempt."""
+
+    key: int
+    lease: str
+    status: DeliveryStatus
+    delay_seconds: float  # until the next attempt, where the status is pending
+    attempt: Attempt
+
+
+def list_webhooks_with_work(tx: Transaction, now: datetime) -> list[str]:
+    """Active webhooks that have a due delivery: one index probe each, however much is pending."""
+    due = exists().where(
+        deliveries.c.webhook_id == webhooks.c.id, DUE, deliveries.c.due_at <= tx.clock(now)
+    )
+    query = select(webhooks.c.id).where(IS_ACTIVE, due).order_by(webhooks.c.key)
+    return list(tx.execute(query).scalars())
+
+
+def seconds_until_due(
+    tx: Transaction, now: datetime, *, besides: Collection[str] = ()
+) -> float | None:
+    """Until the next delivery of an active webhook is due, 0 if one is; None without any.
+
+    Webhooks in `besides` are not asked.
+    """
+    first = (
+        select(func.min(deliveries.c.due_at, type_=Instant()))
+        .where(deliveries.c.webhook_id == webhooks.c.id, DUE)
+        .scalar_subquery()
+    )
+    asked = and_(IS_ACTIVE, webhooks.c.id.not_in(besides))
+    firsts = select(first.label("due_at")).where(asked).subquery()
+    earliest = func.min(firsts.c.due_at, type_=Instant()).label("earliest")
+    row = tx.execute(select(earliest, tx.clock(now).label("clock"))).one()
+    if row.earliest is None:
+        return None
+    wait: timedelta = row.earliest - row.clock
+    return max(0.0, wait.total_seconds())
+
+
+def overdue_seconds(tx: Transaction, now: datetime) -> float:
+    """How long the longest due delivery of an active webhook has been due; 0 without any."""
+    query = (
+        select(
+            func.min(deliveries.c.due_at, type_=Instant()).label("earliest"),
+            tx.clock(now).label("clock"),
+        )
+        .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
+        .where(DUE, IS_ACTIVE)
+    )
+    row = tx.execute(query).one()
+    if row.earliest is None:
+        return 0.0
+    waited: timedelta = row.clock - row.earliest
+    return max(0.0, waited.total_seconds())
+
+
+def claim(
+    tx: Transaction,
+    rooms: Mapping[str, int],
+    lease: str,
+    lease_seconds: float,
+    now: datetime,
+) -> list[Claimed]:
+    """Take up to `rooms[webhook]` due deliveries of each webhook, oldest first.
+
+    Until the lease ends nobody else gets them; a lapsed lease makes them due by itself, because
+    the lease's end is their new due time.
+    """
+    keys = [
+        key for webhook_id, room in rooms.items() for key in _due_keys(tx, webhook_id, room, now)
+    ]
+    if not keys:
+        return []
+    leased = update(deliveries).where(deliveries.c.key.in_(keys))
+    until = tx.later(now, literal(lease_seconds, Float()))
+    tx.execute(leased.values(lease=lease, due_at=until))
+    query = (
+        select(
+            deliveries.c.key,
+            deliveries.c.id,
+            deliveries.c.webhook_id,
+            deliveries.c.organization_id,
+            deliveries.c.kind,
+            deliveries.c.attempts,
+            events.c.id.label("event_id"),
+            events.c.name,
+            events.c.occurred_at,
+            events.c.user_id,
+            events.c.registration_id,
+            events.c.registration_seq,
+            events.c.element_id,
+            func.coalesce(deliveries.c.body, events.c.body).label("bytes"),
+        )
+        .join(events, events.c.key == deliveries.c.event_key)
+        .where(deliveries.c.key.in_(keys))
+        .order_by(deliveries.c.key)
+    )
+    return [_claimed(row, lease) for row in tx.execute(query)]
+
+
+def _due_keys(tx: Transaction, webhook_id: str, room: int, now: datetime) -> list[int]:
+    query = (
+        select(deliveries.c.key)
+        .where(deliveries.c.webhook_id == webhook_id, DUE, deliveries.c.due_at <= tx.clock(now))
+        .order_by(deliveries.c.due_at, deliveries.c.key)
+        .limit(room)
+        .with_for_update(skip_locked=True)
+    )
+    return list(tx.execute(query).scalars())
+
+
+def _claimed(row: Row[Any], lease: str) -> Claimed:
+    return Claimed(
+        key=row.key,
+        id=row.id,
+        lease=lease,
+        webhook_id=row.webhook_id,
+        organization_id=row.organization_id,
+        kind=DeliveryKind(row.kind),
+        attempts=row.attempts,
+        event_id=row.event_id,
+        event=row.name,
+        occurred_at=row.occurred_at,
+        user_id=row.user_id,
+        registration_id=row.registration_id,
+        registration_seq=row.registration_seq,
+        element_id=row.element_id,
+        body=None if row.bytes is None else bytes(row.bytes),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """What `record` took down."""
+
+    keys: frozenset[int]  # of the deliveries whose lease still stood
+    released: int  # deliveries that waited for one of these and are due now
+
+
+def record(tx: Transaction, results: Sequence[Recorded], now: datetime) -> Recording:
+    """Record attempts whose lease still stands; the others leave no trace.
+
+    A delivery that was cancelled meanwhile stays so unless it was delivered, and one that is held
+    does not fail.
+    """
+    owned = _owned(tx, results)
+    rows = [_if_held(result, owned[result.key]) for result in results if result.key in owned]
+    if not rows:
+        return Recording(keys=frozenset(), released=0)
+    tx.execute(_RECORD.values(due_at=_due_after(tx, now)), [_outcome_row(r, now) for r in rows])
+    tx.execute(insert(attempts), [_attempt_row(result) for result in rows])
+    settled = [
+        result.key
+        for result in rows
+        if not result.status.is_open and owned[result.key].kind in ORDERED_KINDS
+    ]
+    released = release_successors(tx, settled, now)
+    return Recording(keys=frozenset(result.key for result in rows), released=released)
+
+
+def _owned(tx: Transaction, results: Sequence[Recorded]) -> dict[int, Row[Any]]:
+    leases = {result.key: result.lease for result in results}
+    query = (
+        select(
+            deliveries.c.key,
+            deliveries.c.lease,
+            deliveries.c.kind,
+            IS_ACTIVE.label("is_active"),
+        )
+        .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
+        .where(deliveries.c.key.in_(leases))
+        .order_by(deliveries.c.key)
+        .with_for_update(of=deliveries)
+    )
+    return {row.key: row for row in tx.execute(query) if row.lease == leases[row.key]}
+
+
+def _if_held(result: Recorded, row: Row[Any]) -> Recorded:
+    if result.status is DeliveryStatus.FAILED and not row.is_active:
+        return replace(result, status=DeliveryStatus.PENDING, delay_seconds=0.0)
+    return result
+
+
+_NEW_STATUS: BindParameter[str] = bindparam("new_status", type_=String())
+_STAYS = and_(
+    deliveries.c.status != DeliveryStatus.PENDING, _NEW_STATUS != DeliveryStatus.DELIVERED
+)
+_RECORD = (
+    update(deliveries)
+    .where(deliveries.c.key == bindparam("row_key"))
+    .values(
+        status=case((_STAYS, deliveries.c.status), else_=_NEW_STATUS),
+        attempts=deliveries.c.attempts + 1,
+        lease=None,
+        finished_at=case(
+            (_STAYS, deliveries.c.finished_at), else_=bindparam("finished", type_=Instant())
+        ),
+        last_outcome=bindparam("outcome"),
+    )
+)
+
+
+def _due_after(tx: Transaction, now: datetime) -> ColumnElement[Any]:
+    return tx.later(now, bindparam("delay", type_=Float()))
+
+
+def _outcome_row(result: Recorded, now: datetime) -> dict[str, Any]:
+    return {
+        "row_key": result.key,
+        "new_status": result.status,
+        "delay": result.delay_seconds,
+        "finished": None if result.status.is_open else now,
+        "outcome": result.attempt.outcome,
+    }
+
+
+def _attempt_row(result: Recorded) -> dict[str, Any]:
+    attempt = result.attempt
+    return {
+        "delivery_key": result.key,
+        "number": attempt.number,
+        "started_at": attempt.started_at,
+        "duration_ms": attempt.duration_ms,
+        "outcome": attempt.outcome,
+        "status_code": attempt.status_code,
+        "address": attempt.address,
+        "response_headers": attempt.response_headers,
+        "response_body": attempt.response_body,
+        "truncated": attempt.truncated,
+    }
+
+
+def release(tx: Transaction, claimed: Mapping[int, str], now: datetime) -> None:
+    """Give back claimed deliveries (key to lease) that were not attempted: due again at once."""
+    rows = [{"row_key": key, "held_lease": lease} for key, lease in claimed.items()]
+    statement = (
+        update(deliveries)
+        .where(
+            deliveries.c.key == bindparam("row_key"), deliveries.c.lease == bindparam("held_lease")
+        )
+        .values(lease=None, due_at=in_turn(tx, now))
+    )
+    if rows:
+        tx.execute(statement, rows)
+
+
+def recover_leases(tx: Transaction, now: datetime) -> None:
+    """Make everything claimed due at once: for the only dispatcher there is, at its start."""
+    tx.execute(
+        update(deliveries)
+        .where(DUE, deliveries.c.lease.is_not(None))
+        .values(lease=None, due_at=in_turn(tx, now))
+    )
+
+
+def hurry(tx: Transaction, webhook_id: str, limit: int, now: datetime) -> int:
+    """Make due up to `limit` deliveries that wait for their next attempt; how many."""
+    later = (
+        select(deliveries.c.key)
+        .where(
+            deliveries.c.webhook_id == webhook_id,
+            DUE,
+            deliveries.c.due_at > tx.clock(now),
+            deliveries.c.lease.is_(None),
+        )
+        .order_by(deliveries.c.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    keys = list(tx.execute(later).scalars())
+    if keys:
+        hurried = update(deliveries).where(deliveries.c.key.in_(keys))
+        tx.execute(hurried.values(due_at=in_turn(tx, now)))
+    return len(keys)
+
+
+_RUN = func.substr(deliveries.c.lease, 1, RUN_ID_LENGTH)
+
+
+def list_lease_holders(tx: Transaction, lease_seconds: float, now: datetime) -> set[str]:
+    """The run ids of the dispatchers that have claimed something: a lease begins with one.
+
+    Looks where leases of at most `lease_seconds` end: one index probe for each webhook.
+    """
+    query = select(_RUN).distinct().where(_is_leased(tx, lease_seconds, now))
+    return set(tx.execute(query).scalars())
+
+
+def recover_leases_of(
+    tx: Transaction, run_ids: Collection[str], lease_seconds: float, now: datetime
+) -> int:
+    """Make due at once what these dispatchers had claimed; how many deliveries."""
+    lost = (
+        update(deliveries)
+        .where(_is_leased(tx, lease_seconds, now), _RUN.in_(run_ids))
+        .values(lease=None, due_at=in_turn(tx, now))
+    )
+    return tx.execute(lost).rowcount
+
+
+def _is_leased(tx: Transaction, lease_seconds: float, now: datetime) -> ColumnElement[bool]:
+    return and_(
+        deliveries.c.webhook_id.in_(select(webhooks.c.id).where(IS_ACTIVE)),
+        DUE,
+        deliveries.c.due_at > tx.clock(now),
+        deliveries.c.due_at <= tx.later(now, literal(lease_seconds, Float())),
+        deliveries.c.lease.is_not(None),
+    )

@@ -1,0 +1,165 @@
+"""A scene: an installation whose processes can be hurt, receivers, load, and the books."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from acceptance.installations import UNANSWERED, Client, Installation, Server, wait_until
+from coursebell.errors import UnavailableError
+from coursebell.storage.database import Database
+from faults import books
+from faults.books import Findings
+from faults.clusters import Cluster
+from faults.disks import Disk
+from faults.ledgers import Ledger
+from faults.stories import EVENTS, StoryTellers
+
+T = TypeVar("T")
+
+SECRET_KEY = "a-key-that-only-the-fault-kit-uses"
+SETTLED = 240.0  # seconds in which everything is in a final state once nothing is hurt any more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """A webhook and its receiver."""
+
+    webhook_id: str
+    ledger: Ledger
+
+
+class Scene:
+    """One database of the kit's own with everything around it; `cluster` or `disk` is its seat."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster | None = None,
+        disk: Disk | None = None,
+        directory: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.cluster, self.disk = cluster, disk
+        self._stack = ExitStack()
+        self.directory = directory or Path(tempfile.mkdtemp(prefix="coursebell-faults-"))
+        seat = disk.path if disk is not None else self.directory
+        database_url = f"sqlite:///{seat}/bell.db" if cluster is None else cluster.url
+        self.installation = Installation(
+            database_url,
+            SECRET_KEY,
+            self.directory,
+            settings=settings,
+            through=() if disk is None else disk.through,
+        )
+        self._stack.callback(self.installation.close)
+        self._database = Database(database_url, secret_keys=[SECRET_KEY], pool_size=2)
+        self._stack.callback(self._look, self._database.close)
+        self.server: Server = self.installation.serve()
+        self.webhooks: list[Connected] = []
+
+    def client(self, token: str | None = None) -> Client:
+        """The administrator, at the server of this moment."""
+        return self.server.client(token)
+
+    @contextmanager
+    def connected(self, ledger: Ledger, **fields: object) -> Iterator[Connected]:
+        """A webhook for the events of stories, and its receiver; deleted at the end."""
+        with ledger:
+            with self.client() as admin:
+                url = fields.pop("url", ledger.url)
+                webhook_id, ledger.secret = admin.connect(str(url), *EVENTS, **fields)
+            connected = Connected(webhook_id=webhook_id, ledger=ledger)
+            self.webhooks.append(connected)
+            yield connected
+            self.webhooks.remove(connected)
+            with self.client() as admin:
+                admin.do("DELETE", f"webhooks/{webhook_id}")
+
+    def new_offering(self) -> str:
+        with self.client() as admin:
+            course_id = admin.create("courses", title="Safety at Sea")
+            return admin.create("offerings", title="Safety at Sea", courseId=course_id)
+
+    def tellers(self, *, number: int = 8, rate: float | None = None) -> StoryTellers:
+        """Load on a new offering."""
+        return StoryTellers(self, self.new_offering(), number=number, rate=rate)
+
+    def restart(self) -> None:
+        """Another `serve` in place of one that has ended."""
+        self.server.close()
+        self.server = self.installation.serve()
+
+    def hold_write_lock(self, seconds: float) -> None:
+        """As another program does that writes to the SQLite file."""
+
+        def hold() -> None:
+            with self._database.transaction():
+                time.sleep(seconds)
+
+        self._look(hold)
+
+    def make_read_only(self) -> None:
+        """The disk; nobody has the database open for writing, the kit included."""
+        assert self.disk is not None
+        self._look(self._database.close)
+        wait_until(self._is_read_only, "the killed have closed their files")
+
+    def _is_read_only(self) -> bool:
+        assert self.disk is not None
+        try:
+            self.disk.make_read_only()
+        except subprocess.CalledProcessError:
+            return False
+        return True
+
+    def settle(self, patience: float | None = None) -> float:
+        """Wait until all deliveries are in a final state; the seconds it took."""
+        start = time.monotonic()
+        wait_until(self._is_quiet, "every delivery is in a final state", patience or SETTLED)
+        return time.monotonic() - start
+
+    def audit(
+        self, tellers: StoryTellers, *, exact: Collection[str] = (), in_order: bool = True
+    ) -> Findings:
+        """The books of a load that has ended and settled. Receivers turn a page over."""
+        found = books.audit(
+            tellers.stories,
+            self._look(lambda: books.read(self._database, tellers.offering_id)),
+            {each.webhook_id: each.ledger.turn_over() for each in self.webhooks},
+            exact=exact,
+            in_order=in_order,
+        )
+        found.problems += tellers.problems
+        found.problems += [text for each in self.webhooks for text in each.ledger.wrong]
+        return found
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def _look(self, work: Callable[[], T]) -> T:
+        """Look into the database, from where its file is seen."""
+        return work() if self.disk is None else self.disk.inside(work)
+
+    def _is_quiet(self) -> bool:
+        try:
+            return self._look(lambda: books.count_open(self._database)) == 0
+        except UnavailableError:
+            return False
+
+
+def answers_again(scene: Scene) -> Callable[[], bool]:
+    """Whether the server is ready, as a question that never fails."""
+
+    def ask() -> bool:
+        with suppress(*UNANSWERED):
+            return scene.server.is_ready()
+        return False
+
+    return ask

@@ -1,0 +1,200 @@
+"""The audit notices what is wrong: in each of the three books, one mistake at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from faults.books import Stored, StoredDelivery, StoredEvent, StoredRegistration, audit
+from faults.ledgers import Arrival
+from faults.stories import COMPLETED, REGISTERED, Story
+
+STORY = Story(
+    email="mei@harbour.example",
+    offering_id="offering",
+    registration_id="mei",
+    events=[REGISTERED, COMPLETED],
+    grade=80.5,
+)
+EVENTS = (
+    StoredEvent(id="event1", name=REGISTERED, registration_id="mei", seq=1),
+    StoredEvent(id="event2", name=COMPLETED, registration_id="mei", seq=2),
+)
+
+
+def delivery(event_id: str, **changes) -> StoredDelivery:
+    good = StoredDelivery(
+        event_id=event_id, webhook_id="hook", status="delivered", attempts=1, logged=1, answered=1
+    )
+    return replace(good, **changes)
+
+
+def arrival(seq: int, came: float, **changes) -> Arrival:
+    good = Arrival(
+        event_id=f"event{seq}",
+        registration_id="mei",
+        seq=seq,
+        digest=b"digest",
+        came=came,
+        accepted=came,
+    )
+    return replace(good, **changes)
+
+
+STORED = Stored(
+    registrations={"mei": StoredRegistration(status="passed", grade=Decimal("80.50"))},
+    events=EVENTS,
+    deliveries=(delivery("event1"), delivery("event2")),
+)
+CAME = (arrival(1, 1.0), arrival(2, 2.0))
+
+
+def problems(stories=(STORY,), stored=STORED, came=CAME, **options) -> list[str]:
+    exact = options.pop("exact", {"hook"})
+    return audit(stories, stored, {"hook": came}, exact=exact, **options).problems
+
+
+def with_events(*events: StoredEvent) -> Stored:
+    return replace(STORED, events=events)
+
+
+def with_deliveries(*deliveries: StoredDelivery) -> Stored:
+    return replace(STORED, deliveries=deliveries)
+
+
+def test_good_books_balance():
+    assert problems() == []
+
+
+MISTAKES: dict[str, tuple[Callable[[], list[str]], str]] = {
+    "an acknowledged step is lost": (
+        lambda: problems(stored=with_events(EVENTS[0])),
+        "expected ['offering_registered', 'offering_completed']",
+    ),
+    "an event fires twice": (
+        lambda: problems(
+            stored=with_events(*EVENTS, replace(EVENTS[1], id="event3", seq=3)),
+        ),
+        "'offering_completed', 'offering_completed'] fired",
+    ),
+    "a number is left out": (
+        lambda: problems(stored=with_events(EVENTS[0], replace(EVENTS[1], seq=3))),
+        "numbered [1, 3]",
+    ),
+    "another grade is stored": (
+        lambda: problems(
+            stored=replace(
+                STORED, registrations={"mei": StoredRegistration(status="passed", grade=Decimal(7))}
+            )
+        ),
+        "graded 80.5",
+    ),
+    "a registration is active again": (
+        lambda: problems(
+            stored=replace(
+                STORED,
+                registrations={"mei": StoredRegistration(status="active", grade=Decimal("80.5"))},
+            )
+        ),
+        "ended as",
+    ),
+    "a registration that nobody made": (
+        lambda: problems(
+            stored=replace(STORED, registrations={**STORED.registrations, "bo": None})
+        ),
+        "registration bo: nobody knows of it",
+    ),
+    "an event without a delivery": (
+        lambda: problems(stored=with_deliveries(delivery("event1"))),
+        "event event2: 0 deliveries to hook",
+    ),
+    "two deliveries of an event": (
+        lambda: problems(stored=with_deliveries(*STORED.deliveries, delivery("event2"))),
+        "event event2: 2 deliveries to hook",
+    ),
+    "a delivery to somebody else": (
+        lambda: problems(
+            stored=with_deliveries(*STORED.deliveries, delivery("event2", webhook_id="other"))
+        ),
+        "a delivery to other, whose receiver is not audited",
+    ),
+    "a delivery that is open": (
+        lambda: problems(
+            stored=with_deliveries(delivery("event1"), delivery("event2", status="pending"))
+        ),
+        "event event2 to hook: pending",
+    ),
+    "attempts that were not counted": (
+        lambda: problems(
+            stored=with_deliveries(delivery("event1"), delivery("event2", attempts=2))
+        ),
+        "2 attempts counted, 1 logged",
+    ),
+    "delivered, and never accepted": (
+        lambda: problems(came=(CAME[0], replace(CAME[1], accepted=None))),
+        "event event2: delivered to hook, which never accepted it",
+    ),
+    "accepted, and not delivered": (
+        lambda: problems(
+            stored=with_deliveries(delivery("event1"), delivery("event2", status="failed"))
+        ),
+        "event event2: accepted by hook, but its delivery is failed",
+    ),
+    "accepted, and unknown": (
+        lambda: problems(came=(*CAME, replace(CAME[1], event_id="event9"))),
+        "event event9: accepted by hook, but its delivery is None",
+    ),
+    "other bytes the second time": (
+        lambda: problems(came=(*CAME, arrival(2, 3.0, digest=b"other")), exact=()),
+        "event event2: came to hook with different bytes",
+    ),
+    "the second before the first": (
+        lambda: problems(came=(arrival(2, 0.5), arrival(1, 1.0))),
+        "registration mei: 2 came to hook before 1",
+    ),
+    "the second before the first was accepted": (
+        lambda: problems(
+            came=(arrival(1, 1.0, accepted=None), arrival(2, 2.0), arrival(1, 3.0)), exact=()
+        ),
+        "registration mei: 2 came to hook before 1",
+    ),
+    "a request without an attempt": (
+        lambda: problems(came=(*CAME, arrival(2, 3.0))),
+        "hook: 2 attempts are logged, 3 requests came",
+    ),
+    "an answer that nobody gave": (
+        lambda: problems(
+            stored=with_deliveries(delivery("event1"), delivery("event2", answered=2)), exact=()
+        ),
+        "hook: 3 answers are logged, 2 requests came",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_found(mistake):
+    look, told = MISTAKES[mistake]
+
+    found = look()
+
+    assert any(told in problem for problem in found), found
+
+
+def test_repetitions_are_counted_and_are_no_mistake_where_a_dispatcher_was_killed():
+    came = (*CAME, arrival(2, 3.0), arrival(2, 4.0))
+
+    found = audit([STORY], STORED, {"hook": came}, exact=())
+
+    assert found.problems == []
+    assert (found.repeated, found.unlogged) == (2, 2)
+    assert (found.registrations, found.events, found.deliveries) == (1, 2, 2)
+    assert (found.attempts, found.arrivals) == (2, 4)
+
+
+def test_order_is_asked_for_unless_told_otherwise():
+    came = (arrival(2, 0.5), arrival(1, 1.0))
+
+    assert problems(came=came, in_order=False) == []

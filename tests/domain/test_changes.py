@@ -75,4 +75,5 @@ def test_instants_are_written_as_everywhere_and_values_in_values_are_objects():
     assert plain(a_registration(policy=a_policy()).policy) == {
         "passing_grade": "70.0",
         "move_on": "CompletedAndPassed",
+        "require_every_element_passed": False,
     }

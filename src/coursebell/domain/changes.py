@@ -57,10 +57,10 @@ def difference(before: object, after: object) -> tuple[dict[str, object], dict[s
 @cache
 def _fields_of(kind: type) -> tuple[Sequence[str], Callable[[object], tuple[object, ...]]]:
     """The names of the fields of a dataclass, and what reads all of them at once."""
-    names = tuple(field.name for field in fields(kind))
-    return names, attrgetter(*names) if len(names) > 1 else lambda value: (
-        getattr(value, names[0]),
-    )
+    first, *others = (field.name for field in fields(kind))
+    if not others:
+        return (first,), lambda value: (getattr(value, first),)
+    return (first, *others), attrgetter(first, *others)
 
 
 def plain(value: object) -> object:

@@ -22,6 +22,7 @@ from coursebell.services.registrar import Registrar
 from coursebell.storage import (
     agreements,
     audit,
+    external_keys,
     people,
     privacy,
     progress,
@@ -117,6 +118,7 @@ def _forget(
     privacy.cancel_open_deliveries(tx, keys, now)
     privacy.reduce_events(tx, keys)
     subjects = {user.id, *registration_ids}
+    external_keys.forget_keys(tx, organization.id, subjects)
     subjects |= privacy.list_token_subjects(tx, organization.id, user.id)
     privacy.scrub_audit(tx, organization.id, subjects)
 

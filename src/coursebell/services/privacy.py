@@ -127,11 +127,11 @@ def _tell(
     tx: Transaction, registrar: Registrar, actor: Actor, user_id: str, reason: str, now: datetime
 ) -> None:
     event = events.user_erased(event_id=new_id(), source=Source.ADMIN, now=now, user_id=user_id)
-    publish(tx, registrar, actor.organization_id, [event], now)
     change = audit.Change(
         actor=actor, action="user.erase", subject="user", subject_id=user_id, reason=reason
     )
     audit.insert_changes(tx, [change], now)
+    publish(tx, registrar, actor.organization_id, [event], now)
 
 
 def _check_may_export(actor: Actor, user_id: str) -> None:

@@ -210,6 +210,28 @@ def _clock_on_postgres(_element: _clock, _compiler: SQLCompiler, **_kw: Any) -> 
     return "statement_timestamp()"
 
 
+class _later(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL it is
+    inherit_cache = True
+    type = Instant()
+
+
+def later(seconds: ColumnElement[float]) -> ColumnElement[datetime]:
+    """`Transaction.later` for prepared statements, which are given `now`."""
+    return _later(clock(), seconds)
+
+
+@compiles(_later, "sqlite")
+def _later_on_sqlite(element: _later, compiler: SQLCompiler, **kw: Any) -> str:
+    start, seconds = (compiler.process(each, **kw) for each in element.clauses)
+    return f"({start} + CAST({seconds} * 1000000 AS INTEGER))"
+
+
+@compiles(_later, "postgresql")
+def _later_on_postgres(element: _later, compiler: SQLCompiler, **kw: Any) -> str:
+    start, seconds = (compiler.process(each, **kw) for each in element.clauses)
+    return f"({start} + make_interval(secs => {seconds}))"
+
+
 def _parameters(types: Mapping[str, TypeEngine[Any]]) -> Given:
     return {name: sa.bindparam(name, type_=kind) for name, kind in types.items()}
 

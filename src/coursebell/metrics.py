@@ -37,6 +37,10 @@ class Backlog(Protocol):
         """How long the oldest of them has been waiting; 0 without any."""
 
     @property
+    def overdue_seconds(self) -> float:
+        """How long one has been due that nobody took; near 0 while a dispatcher runs."""
+
+    @property
     def failed(self) -> int:
         """Deliveries whose schedule is exhausted."""
 
@@ -163,6 +167,11 @@ _GAUGES = (
         "deliveries_oldest_pending_seconds",
         "oldest_pending_seconds",
         "How long the oldest pending delivery has been waiting.",
+    ),
+    (
+        "deliveries_overdue_seconds",
+        "overdue_seconds",
+        "How long a delivery has been due that nobody took.",
     ),
     ("deliveries_failed", "failed", "Deliveries whose schedule is exhausted."),
     ("deliveries_held", "held", "Deliveries that wait for their webhook."),

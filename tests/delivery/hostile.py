@@ -179,8 +179,11 @@ def floods(start: bytes, more: bytes) -> Callable[[Receiver, socket.socket], Non
     return behave
 
 
-def self_signed(folder: Path, name: str) -> tuple[ssl.SSLContext, str]:
-    """A TLS context for a new certificate of `name` (or address), and the file that trusts it."""
+def self_signed(folder: Path, name: str, *, days_left: float = 1) -> tuple[ssl.SSLContext, str]:
+    """A TLS context for a new certificate of `name` (or address), and the file that trusts it.
+
+    Where `days_left` is negative it has expired.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "receiver of a test")])
     now = datetime.datetime.now(datetime.UTC)
@@ -190,8 +193,8 @@ def self_signed(folder: Path, name: str) -> tuple[ssl.SSLContext, str]:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(days=30))
+        .not_valid_after(now + datetime.timedelta(days=days_left))
         .add_extension(x509.SubjectAlternativeName([_general_name(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

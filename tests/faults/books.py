@@ -98,7 +98,6 @@ def audit(
     arrivals: Mapping[str, Sequence[Arrival]],
     *,
     exact: Collection[str],
-    in_order: bool = True,
 ) -> Findings:
     """Compare all three. `arrivals`: by webhook, each in order.
 
@@ -117,8 +116,7 @@ def audit(
     found.problems += _compare_deliveries(stored, arrivals.keys())
     for webhook_id, came in arrivals.items():
         found.problems += _compare_arrivals(stored, webhook_id, came)
-        if in_order:
-            found.problems += _find_disorder(webhook_id, came)
+        found.problems += _find_disorder(webhook_id, came)
         found.repeated += _count_repeats(came)
         _compare_attempts(found, stored, webhook_id, len(came), exact=webhook_id in exact)
     return found

@@ -15,11 +15,7 @@ from pathlib import Path
 
 import psycopg
 
-from coursebell.storage.database import Database
-from coursebell.storage.migrations import upgrade
-
 ROOT = Path("/usr/lib/postgresql")
-DATABASE = "coursebell"
 _STARTS = 40  # tries to start after a kill, until the last process of the dead server has gone
 
 
@@ -30,7 +26,7 @@ def binaries() -> Path | None:
 
 
 class Cluster:
-    """A running server on a free port, with an empty migrated database. Durable, as usual."""
+    """A running server on a free port. Durable, as usual."""
 
     def __init__(self) -> None:
         found, prefix = binaries(), _runs_as_postgres()
@@ -49,21 +45,16 @@ class Cluster:
                 f"unix_socket_directories = '{self.directory}'\nmax_connections = 60\n"
             )
         self.start()
+
+    def create(self, name: str) -> str:
+        """The URL of a new empty database, over TCP."""
         with psycopg.connect(self.server_url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {DATABASE}")
-        database = Database(self.url)
-        upgrade(database)
-        database.close()
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"postgresql://postgres@127.0.0.1:{self._port}/{name}"
 
-    @property
-    def url(self) -> str:
-        """Of the database, over TCP."""
-        return f"postgresql://postgres@127.0.0.1:{self._port}/{DATABASE}"
-
-    @property
-    def socket_url(self) -> str:
-        """Of the database, from where there is no network."""
-        return f"postgresql://postgres@/{DATABASE}?host={self.directory}&port={self._port}"
+    def without_network(self, name: str) -> str:
+        """The URL of a database, for where there is no network."""
+        return f"postgresql://postgres@/{name}?host={self.directory}&port={self._port}"
 
     @property
     def server_url(self) -> str:
@@ -93,11 +84,16 @@ class Cluster:
         """End all connections of the product; how many there were."""
         with psycopg.connect(self.server_url, autocommit=True) as connection:
             cut = connection.execute(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s",
-                [DATABASE],
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
             ).fetchone()
         assert cut is not None
         return int(cut[0])
+
+    def dump(self, url: str) -> bytes:
+        """All of a database as text, by pg_dump."""
+        command = [str(self._binaries / "pg_dump"), "--inserts", url]
+        return subprocess.run(command, capture_output=True, check=True).stdout
 
     def close(self) -> None:
         with suppress(subprocess.CalledProcessError):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import random
+import ssl
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from delivery.hostile import self_signed
 from faults import clusters, disks
 from faults.clusters import Cluster
 from faults.disks import Disk
 from faults.scenes import Scene
+from faults.secrets import Secrets
 from needs import require
 
 MAX_REQUESTS = 64  # so that a flood need not be large
@@ -39,14 +44,46 @@ def disk() -> Iterator[Disk]:
     disk.close()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificates:
+    """TLS contexts of receivers on 127.0.0.1."""
+
+    trusted: ssl.SSLContext
+    expired: ssl.SSLContext  # trusted otherwise
+    of_another: ssl.SSLContext  # trusted too, but of another name
+    unknown: ssl.SSLContext
+    bundle: Path  # what senders trust
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    def make(name: str, **options: float) -> tuple[ssl.SSLContext, str]:
+        return self_signed(tmp_path_factory.mktemp("certificate"), name, **options)
+
+    trusted, good = make("127.0.0.1")
+    expired, past = make("127.0.0.1", days_left=-1)
+    of_another, elsewhere = make("other.example")
+    unknown, _ = make("127.0.0.1")
+    bundle = tmp_path_factory.mktemp("bundle") / "bundle.pem"
+    bundle.write_text("".join(Path(each).read_text() for each in (good, past, elsewhere)))
+    return Certificates(
+        trusted=trusted, expired=expired, of_another=of_another, unknown=unknown, bundle=bundle
+    )
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
-def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
+def scene(request: pytest.FixtureRequest, certificates: Certificates) -> Iterator[Scene]:
     """A running server that tests may hurt, if they leave it whole; for all of a worker's tests."""
     seat = request.getfixturevalue("disk" if request.param == "sqlite" else "cluster")
     scene = Scene(
         disk=seat if request.param == "sqlite" else None,
         cluster=None if request.param == "sqlite" else seat,
-        settings={"COURSEBELL_MAX_REQUESTS": str(MAX_REQUESTS)},
+        settings={
+            "COURSEBELL_MAX_REQUESTS": str(MAX_REQUESTS),
+            "COURSEBELL_CA_FILE": str(certificates.bundle),
+        },
     )
     yield scene
+    secrets = Secrets(scene)
     scene.close()
+    assert secrets.found_in(scene.installation.log) == []

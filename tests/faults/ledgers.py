@@ -79,6 +79,10 @@ class Ledger(Receiver):
             self._arrivals.append(arrival)
         return treatment.answer
 
+    def __len__(self) -> int:
+        """How many have come since the page was turned over."""
+        return len(self._arrivals)
+
     def turn_over(self) -> list[Arrival]:
         """What has come since the last time, in order; the next page is empty."""
         with self._lock:

@@ -116,7 +116,7 @@ def late(mood: Mood, timeout: float) -> Treat:
     """Answers well, but when nobody waits any more: no success for the sender."""
 
     def treat(_: Request) -> Treatment:
-        mood.closing.wait(timeout + 0.5)
-        return Treatment(HTTPStatus.NO_CONTENT, accepted=False)
+        too_soon = mood.closing.wait(timeout + 0.5)
+        return Treatment(says(b"") if too_soon else HTTPStatus.NO_CONTENT, accepted=False)
 
     return treat

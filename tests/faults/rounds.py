@@ -54,7 +54,6 @@ def play(
     *,
     rate: float | None = None,
     calm: Callable[[], float] = lambda: 1.0,
-    in_order: bool = True,
 ) -> Round:
     """One round. `calm` gives the seconds before, between and after inflictions."""
     played, start = Round(), time.monotonic()
@@ -76,15 +75,16 @@ def play(
     exact = {each.webhook_id for each in scene.webhooks if each not in inexact}
     if any(each.unlogged for each in inflictions):
         exact = set()
-    played.findings.add(scene.audit(tellers, exact=exact, in_order=in_order))
+    played.findings.add(scene.audit(tellers, exact=exact))
     played.seconds = time.monotonic() - start
     played.requests, played.busy = tellers.requests, tellers.busy
     played.unanswered = tellers.unanswered
-    played.memory = {name: _resident(pid) for name, pid in scene.server.children().items()}
+    played.memory = {name: resident(pid) for name, pid in scene.server.children().items()}
     return played
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
+    """Megabytes of memory; 0 when it has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -75,9 +75,7 @@ def play_rounds(kind: str, seconds: float, seed: int, directory: Path) -> int:
         for inflictions in _programme(kind, rng):
             if time.monotonic() >= end:
                 break
-            played = play(
-                scene, inflictions, rng, rate=RATE, calm=lambda: rng.uniform(0.5, 3), in_order=False
-            )
+            played = play(scene, inflictions, rng, rate=RATE, calm=lambda: rng.uniform(0.5, 3))
             print(json.dumps(asdict(played)), flush=True)
         tracebacks = scene.installation.log.count("Traceback")
         print(json.dumps({"tracebacks": tracebacks}), flush=True)

@@ -192,9 +192,3 @@ def test_repetitions_are_counted_and_are_no_mistake_where_a_dispatcher_was_kille
     assert (found.repeated, found.unlogged) == (2, 2)
     assert (found.registrations, found.events, found.deliveries) == (1, 2, 2)
     assert (found.attempts, found.arrivals) == (2, 4)
-
-
-def test_order_is_asked_for_unless_told_otherwise():
-    came = (arrival(2, 0.5), arrival(1, 1.0))
-
-    assert problems(came=came, in_order=False) == []

@@ -21,7 +21,7 @@ def receivers(scene: Scene) -> Iterator[None]:
 
 
 def inflict(scene: Scene, inflictions: Sequence[Infliction], rng) -> Round:
-    played = play(scene, inflictions, rng, rate=15, calm=lambda: 0.3, in_order=False)
+    played = play(scene, inflictions, rng, rate=15, calm=lambda: 0.3)
     print(played)
     assert played.findings.problems == []
     assert played.findings.registrations > 20

@@ -427,6 +427,52 @@ def test_taking_over_does_not_hurry_what_waits_for_its_next_attempt(school, pend
     assert claim(school, TWO).claimed == []
 
 
+# --- a clock that is set
+
+
+HOUR = timedelta(hours=1)
+
+
+def claim_at(school, now):
+    found = dispatching.claim(school.registrar, {}, 100, TWO, 60.0, now)
+    return [each.key for each in found.claimed]
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+def test_a_retry_waits_as_long_as_it_had_to_when_the_clock_is_set(school, pending, step):
+    retried = claim_one(school)
+    record(school, result(retried, DeliveryStatus.PENDING, delay=100.0))
+
+    with capture_logs() as logs:
+        dispatching.follow_clock(school.registrar, step.total_seconds(), NOW + step)
+
+    (told,) = logs
+    assert (told["event"], told["seconds"]) == ("clock.stepped", step.total_seconds())
+    assert told["deliveries"] == (0 if school.database.is_postgres else 1)
+    if not school.database.is_postgres:  # there the server's clock counts
+        assert claim_at(school, NOW + step + timedelta(seconds=99)) == []
+        assert claim_at(school, NOW + step + timedelta(seconds=101)) == [retried.key]
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_lease_lasts_as_long_as_it_had_to_when_the_clock_is_set(school, pending, step):
+    held = claim_one(school, seconds=60.0)
+
+    dispatching.follow_clock(school.registrar, step.total_seconds(), NOW + step)
+
+    assert claim_at(school, NOW + step + timedelta(seconds=59)) == []
+    assert claim_at(school, NOW + step + timedelta(seconds=61)) == [held.key]
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_is_new_is_due_at_once_by_the_old_clock_and_the_new(school, connected, pending, step):
+    dispatching.follow_clock(school.registrar, step.total_seconds(), NOW + step)
+
+    assert len(claim_at(school, max(NOW, NOW + step))) == 1
+
+
 # --- where to send, and 410
 
 

@@ -146,11 +146,9 @@ async def many(_caller: Learner, body: Lamp):
     return Response(status_code=204)
 
 
-def authenticate(_registrar, presented, _now: datetime) -> list[Actor | UnauthenticatedError]:
-    return [_holder(token) if token in TOKENS else UnauthenticatedError() for token in presented]
-
-
-def _holder(token: str) -> Actor:
+def authenticate(_registrar, token: str, _now: datetime) -> Actor:
+    if token not in TOKENS:
+        raise UnauthenticatedError
     return Actor(organization_id="o" * 32, role=TOKENS[token], kind=ActorKind.API, user_id="u" * 32)
 
 

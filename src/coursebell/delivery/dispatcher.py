@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from coursebell.delivery.client import Client
+from coursebell.delivery.clock import WallClock
 from coursebell.delivery.exchange import Result
 from coursebell.delivery.lanes import Held, Lane, Lanes
 from coursebell.delivery.records import Sent, log_attempt, not_sent, record_of
@@ -69,6 +70,8 @@ class Dispatcher:
         self._leases = (f"{bell.run_id}{number:016x}" for number in itertools.count())
         self._senders = Senders(registrar.database.seal, registrar.public_url)
         self._renewed_at = -math.inf  # monotonic, as all below
+        self._clock = WallClock()
+        self._stepped = 0.0  # by which the clock was set, and the database does not know yet
         self._lanes = Lanes()
         self._sent: dict[int, Sent] = {}
         self._results: list[Recorded] = []
@@ -90,6 +93,7 @@ class Dispatcher:
         self._finish()
 
     def _turn(self) -> None:
+        self._follow_clock()
         # first, so that what could not be recorded is not claimed again when its lease has lapsed
         if self._is_time_to_record():
             self._record()
@@ -97,6 +101,13 @@ class Dispatcher:
             self._claim()
         self._start()
         self._wait()
+
+    def _follow_clock(self) -> None:
+        self._stepped += self._clock.step()
+        if self._stepped:
+            dispatching.follow_clock(self._registrar, self._stepped, datetime.now(UTC))
+            self._stepped = 0.0
+            self._look_at = 0.0
 
     def _rest(self) -> None:
         end = time.monotonic() + _TROUBLE_SECONDS
@@ -173,7 +184,7 @@ class Dispatcher:
 
     def _send(self, lane: Lane, sender: Sender, delivery: Claimed) -> None:
         now = datetime.now(UTC)
-        self._sent[delivery.key] = Sent(delivery, lane, sender.target, now)
+        self._sent[delivery.key] = Sent(delivery, lane, sender.target, sender.masks, now)
         try:
             self._client.start(sender.request(delivery, int(now.timestamp())))
         except Exception as exc:  # whatever it is: this delivery's failure, and no other's
@@ -217,7 +228,7 @@ class Dispatcher:
             self._oldest_result = time.monotonic()
         self._results.append(recorded)
         self._observe(result.outcome.name, result.duration_ms / 1000)
-        log_attempt(sent.delivery, recorded, result.error)
+        log_attempt(sent, recorded, result.error)
 
     def _is_time_to_record(self) -> bool:
         if not self._results:

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from coursebell.delivery.exchange import Result
 from coursebell.delivery.lanes import Lane
+from coursebell.delivery.masking import Masks
 from coursebell.domain import retry
 from coursebell.domain.model import Attempt, DeliveryStatus
 from coursebell.logs import logger
@@ -25,6 +26,7 @@ class Sent:
     delivery: Claimed
     lane: Lane
     target: Target  # as it was when the attempt started
+    masks: Masks  # what the receiver may not have written down
     started_at: datetime
 
 
@@ -56,8 +58,8 @@ def not_sent(key: int, reason: Exception) -> Result:
     )
 
 
-def log_attempt(delivery: Claimed, recorded: Recorded, error: str | None) -> None:
-    attempt, status = recorded.attempt, recorded.status
+def log_attempt(sent: Sent, recorded: Recorded, error: str | None) -> None:
+    delivery, attempt, status = sent.delivery, recorded.attempt, recorded.status
     delay = round(recorded.delay_seconds, 1) if status is DeliveryStatus.PENDING else None
     _log.info(
         "delivery.attempted",
@@ -73,7 +75,7 @@ def log_attempt(delivery: Claimed, recorded: Recorded, error: str | None) -> Non
         duration_ms=attempt.duration_ms,
         status=status.value,
         next_attempt_seconds=delay,
-        error=error,
+        error=None if error is None else sent.masks.hide(error),  # it may quote the receiver
     )
 
 
@@ -100,7 +102,7 @@ def _attempt(sent: Sent, result: Result) -> Attempt:
         outcome=result.outcome.name,
         status_code=result.outcome.status_code,
         address=result.address,
-        response_headers=result.response_headers or None,
-        response_body=result.response_body or None,
+        response_headers=sent.masks.hide(result.response_headers) or None,
+        response_body=sent.masks.hide_in(result.response_body) or None,
         truncated=result.outcome.truncated,
     )

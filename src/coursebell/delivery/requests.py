@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from coursebell import __version__
 from coursebell.delivery.client import Request
+from coursebell.delivery.masking import Masks
 from coursebell.domain.instants import format_instant
 from coursebell.errors import NotFoundError, SealError
 from coursebell.logs import logger
@@ -28,13 +29,15 @@ class Sender:
 
     def __init__(self, target: Target, seal: Seal, public_url: str | None) -> None:
         self.target = target
+        headers = open_headers(target, seal)
+        self.masks = Masks(headers.values())
         self._signer = Signer(open_secret(target, seal))
         self._fixed = (
             ("content-type", "application/json"),
             ("user-agent", USER_AGENT),
             ("ce-specversion", "1.0"),
             ("ce-source", _source(target.organization_id, public_url)),
-            *open_headers(target, seal).items(),
+            *headers.items(),
         )
 
     def request(self, delivery: Claimed, timestamp: int) -> Request:

@@ -148,6 +148,18 @@ def give_back(registrar: Registrar, claimed: Mapping[int, str], now: datetime) -
     registrar.database.run(work)
 
 
+def follow_clock(registrar: Registrar, step_seconds: float, now: datetime) -> None:
+    """The machine's clock was set by so much: what waits goes on waiting as long as it had to.
+
+    On PostgreSQL due times go by its server's clock, so only the log is told.
+    """
+    moved = 0
+    if not registrar.database.is_postgres:
+        with registrar.database.transaction() as tx:
+            moved = claims.shift_due_times(tx, step_seconds, now)
+    _log.warning("clock.stepped", seconds=round(step_seconds, 1), deliveries=moved)
+
+
 def recover(registrar: Registrar, now: datetime) -> None:
     """Take over what a dispatcher that was killed had claimed, where there can be only one."""
     with registrar.database.transaction() as tx:

@@ -9,26 +9,28 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     ColumnElement,
     Float,
     Row,
     String,
-    Update,
     and_,
     bindparam,
     case,
     exists,
     func,
+    insert,
     literal,
+    or_,
     select,
+    type_coerce,
     update,
 )
 
 from coursebell.domain.model import Attempt, DeliveryKind, DeliveryStatus
-from coursebell.storage.chains import DUE, ORDERED_KINDS, in_turn, release_successors
+from coursebell.storage.chains import DUE, ORDERED_KINDS, PENDING, in_turn, release_successors
 from coursebell.storage.columns import Instant
 from coursebell.storage.database import Transaction
-from coursebell.storage.prepared import Batch, Given, Prepared, among, clock, insertion, later
 from coursebell.storage.tables import attempts, deliveries, events, webhooks
 from coursebell.storage.waking import RUN_ID_LENGTH
 from coursebell.storage.webhooks import IS_ACTIVE
@@ -131,53 +133,42 @@ def claim(
     ]
     if not keys:
         return []
-    _LEASE.run(tx, keys=keys, lease=lease, lease_seconds=lease_seconds, now=now)
-    return [_claimed(row, lease) for row in _READ_CLAIMED.rows(tx, keys=keys)]
-
-
-_LEASE = Prepared(
-    update(deliveries)
-    .where(among(deliveries.c.key, "keys"))
-    .values(
-        lease=bindparam("lease", type_=String()),
-        due_at=later(bindparam("lease_seconds", type_=Float())),
+    leased = update(deliveries).where(deliveries.c.key.in_(keys))
+    until = tx.later(now, literal(lease_seconds, Float()))
+    tx.execute(leased.values(lease=lease, due_at=until))
+    query = (
+        select(
+            deliveries.c.key,
+            deliveries.c.id,
+            deliveries.c.webhook_id,
+            deliveries.c.organization_id,
+            deliveries.c.kind,
+            deliveries.c.attempts,
+            events.c.id.label("event_id"),
+            events.c.name,
+            events.c.occurred_at,
+            events.c.user_id,
+            events.c.registration_id,
+            events.c.registration_seq,
+            events.c.element_id,
+            func.coalesce(deliveries.c.body, events.c.body).label("bytes"),
+        )
+        .join(events, events.c.key == deliveries.c.event_key)
+        .where(deliveries.c.key.in_(keys))
+        .order_by(deliveries.c.key)
     )
-)
-_READ_CLAIMED = Prepared(
-    select(
-        deliveries.c.key,
-        deliveries.c.id,
-        deliveries.c.webhook_id,
-        deliveries.c.organization_id,
-        deliveries.c.kind,
-        deliveries.c.attempts,
-        events.c.id.label("event_id"),
-        events.c.name,
-        events.c.occurred_at,
-        events.c.user_id,
-        events.c.registration_id,
-        events.c.registration_seq,
-        events.c.element_id,
-        func.coalesce(deliveries.c.body, events.c.body).label("bytes"),
-    )
-    .join(events, events.c.key == deliveries.c.event_key)
-    .where(among(deliveries.c.key, "keys"))
-    .order_by(deliveries.c.key)
-)
+    return [_claimed(row, lease) for row in tx.execute(query)]
 
 
 def _due_keys(tx: Transaction, webhook_id: str, room: int, now: datetime) -> list[int]:
-    rows = _DUE_KEYS.rows(tx, webhook_id=webhook_id, room=room, now=now)
-    return [row.key for row in rows]
-
-
-_DUE_KEYS = Prepared(
-    select(deliveries.c.key)
-    .where(deliveries.c.webhook_id == bindparam("webhook_id"), DUE, deliveries.c.due_at <= clock())
-    .order_by(deliveries.c.due_at, deliveries.c.key)
-    .limit(bindparam("room", type_=BigInteger()))
-    .with_for_update(skip_locked=True)
-)
+    query = (
+        select(deliveries.c.key)
+        .where(deliveries.c.webhook_id == webhook_id, DUE, deliveries.c.due_at <= tx.clock(now))
+        .order_by(deliveries.c.due_at, deliveries.c.key)
+        .limit(room)
+        .with_for_update(skip_locked=True)
+    )
+    return list(tx.execute(query).scalars())
 
 
 def _claimed(row: Row[Any], lease: str) -> Claimed:
@@ -218,8 +209,8 @@ def record(tx: Transaction, results: Sequence[Recorded], now: datetime) -> Recor
     rows = [_if_held(result, owned[result.key]) for result in results if result.key in owned]
     if not rows:
         return Recording(keys=frozenset(), released=0)
-    _RECORD.run(tx, [_outcome_row(result, now) for result in rows], now=now)
-    _INSERT_ATTEMPTS.run(tx, map(_attempt_row, rows))
+    tx.execute(_RECORD.values(due_at=_due_after(tx, now)), [_outcome_row(r, now) for r in rows])
+    tx.execute(insert(attempts), [_attempt_row(result) for result in rows])
     settled = [
         result.key
         for result in rows
@@ -231,22 +222,19 @@ def record(tx: Transaction, results: Sequence[Recorded], now: datetime) -> Recor
 
 def _owned(tx: Transaction, results: Sequence[Recorded]) -> dict[int, Row[Any]]:
     leases = {result.key: result.lease for result in results}
-    rows = _LOCK_LEASED.rows(tx, keys=leases)
-    return {row.key: row for row in rows if row.lease == leases[row.key]}
-
-
-_LOCK_LEASED = Prepared(
-    select(
-        deliveries.c.key,
-        deliveries.c.lease,
-        deliveries.c.kind,
-        IS_ACTIVE.label("is_active"),
+    query = (
+        select(
+            deliveries.c.key,
+            deliveries.c.lease,
+            deliveries.c.kind,
+            IS_ACTIVE.label("is_active"),
+        )
+        .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
+        .where(deliveries.c.key.in_(leases))
+        .order_by(deliveries.c.key)
+        .with_for_update(of=deliveries)
     )
-    .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
-    .where(among(deliveries.c.key, "keys"))
-    .order_by(deliveries.c.key)
-    .with_for_update(of=deliveries)
-)
+    return {row.key: row for row in tx.execute(query) if row.lease == leases[row.key]}
 
 
 def _if_held(result: Recorded, row: Row[Any]) -> Recorded:
@@ -255,76 +243,53 @@ def _if_held(result: Recorded, row: Row[Any]) -> Recorded:
     return result
 
 
-def _recorded(given: Given) -> Update:
-    stays = and_(
-        deliveries.c.status != DeliveryStatus.PENDING, given["status"] != DeliveryStatus.DELIVERED
+_NEW_STATUS: BindParameter[str] = bindparam("new_status", type_=String())
+_STAYS = and_(
+    deliveries.c.status != DeliveryStatus.PENDING, _NEW_STATUS != DeliveryStatus.DELIVERED
+)
+_RECORD = (
+    update(deliveries)
+    .where(deliveries.c.key == bindparam("row_key"))
+    .values(
+        status=case((_STAYS, deliveries.c.status), else_=_NEW_STATUS),
+        attempts=deliveries.c.attempts + 1,
+        lease=None,
+        finished_at=case(
+            (_STAYS, deliveries.c.finished_at), else_=bindparam("finished", type_=Instant())
+        ),
+        last_outcome=bindparam("outcome"),
     )
-    return (
-        update(deliveries)
-        .where(deliveries.c.key == given["row_key"])
-        .values(
-            status=case((stays, deliveries.c.status), else_=given["status"]),
-            attempts=deliveries.c.attempts + 1,
-            lease=None,
-            due_at=later(given["delay"]),
-            finished_at=case((stays, deliveries.c.finished_at), else_=given["finished_at"]),
-            last_outcome=given["outcome"],
-        )
-    )
-
-
-_RECORD = Batch(
-    {
-        "row_key": deliveries.c.key,
-        "status": deliveries.c.status,
-        "delay": Float(),
-        "finished_at": deliveries.c.finished_at,
-        "outcome": deliveries.c.last_outcome,
-    },
-    _recorded,
 )
 
 
-def _outcome_row(result: Recorded, now: datetime) -> tuple[object, ...]:
-    finished_at = None if result.status.is_open else now
-    return (
-        result.key,
-        result.status,
-        result.delay_seconds,
-        finished_at,
-        result.attempt.outcome,
-    )
+def _due_after(tx: Transaction, now: datetime) -> ColumnElement[Any]:
+    return tx.later(now, bindparam("delay", type_=Float()))
 
 
-_INSERT_ATTEMPTS = insertion(
-    attempts,
-    "delivery_key",
-    "number",
-    "started_at",
-    "duration_ms",
-    "outcome",
-    "status_code",
-    "address",
-    "response_headers",
-    "response_body",
-    "truncated",
-)
+def _outcome_row(result: Recorded, now: datetime) -> dict[str, Any]:
+    return {
+        "row_key": result.key,
+        "new_status": result.status,
+        "delay": result.delay_seconds,
+        "finished": None if result.status.is_open else now,
+        "outcome": result.attempt.outcome,
+    }
 
 
-def _attempt_row(result: Recorded) -> tuple[object, ...]:
+def _attempt_row(result: Recorded) -> dict[str, Any]:
     attempt = result.attempt
-    return (
-        result.key,
-        attempt.number,
-        attempt.started_at,
-        attempt.duration_ms,
-        attempt.outcome,
-        attempt.status_code,
-        attempt.address,
-        attempt.response_headers,
-        attempt.response_body,
-        attempt.truncated,
-    )
+    return {
+        "delivery_key": result.key,
+        "number": attempt.number,
+        "started_at": attempt.started_at,
+        "duration_ms": attempt.duration_ms,
+        "outcome": attempt.outcome,
+        "status_code": attempt.status_code,
+        "address": attempt.address,
+        "response_headers": attempt.response_headers,
+        "response_body": attempt.response_body,
+        "truncated": attempt.truncated,
+    }
 
 
 def release(tx: Transaction, claimed: Mapping[int, str], now: datetime) -> None:
@@ -348,6 +313,24 @@ def recover_leases(tx: Transaction, now: datetime) -> None:
         .where(DUE, deliveries.c.lease.is_not(None))
         .values(lease=None, due_at=in_turn(tx, now))
     )
+
+
+def shift_due_times(tx: Transaction, seconds: float, now: datetime) -> int:
+    """After SQLite's clock was set by `seconds`, to `now`: leave what is yet due as far away.
+
+    What was new meanwhile is due by the new clock and stays. How many were moved.
+    """
+    its = deliveries.c
+    if seconds < 0:
+        old = its.due_at > literal(now, Instant())
+    else:  # a first attempt is due at once by either clock, and only retries and leases wait
+        old = and_(
+            its.due_at > literal(now - timedelta(seconds=seconds), Instant()),
+            or_(its.attempts > 0, its.lease.is_not(None)),
+        )
+    moved = type_coerce(its.due_at, BigInteger()) + round(seconds * 1_000_000)
+    shift = update(deliveries).where(PENDING, old).values(due_at=type_coerce(moved, Instant()))
+    return tx.execute(shift).rowcount
 
 
 def hurry(tx: Transaction, webhook_id: str, limit: int, now: datetime) -> int:

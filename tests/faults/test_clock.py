@@ -1,0 +1,69 @@
+"""The clock is set by an hour, forward and back, while retries wait: they come all the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from acceptance.installations import wait_until
+from faults import clocks
+from faults.clocks import Clock
+from faults.clusters import Cluster
+from faults.disks import Disk
+from faults.ledgers import Ledger, Treatment, accepting
+from faults.scenes import Scene
+from needs import require
+
+HOUR = 3600
+WAIT = 4  # seconds until a retry; a step comes within them
+PATIENCE = 90.0  # seconds; far less than the hour that a retry would be late
+
+
+@pytest.fixture
+def clock(tmp_path) -> Clock:
+    require("libfaketime (Debian: faketime)", clocks.library())
+    return Clock(tmp_path)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def scene(request, clock: Clock, tmp_path) -> Iterator[Scene]:
+    """Processes that go by `clock`."""
+    seat: Disk | Cluster = request.getfixturevalue(
+        "disk" if request.param == "sqlite" else "cluster"
+    )
+    scene = Scene(
+        disk=seat if isinstance(seat, Disk) else None,
+        cluster=seat if isinstance(seat, Cluster) else None,
+        name=f"clock_{request.param}",
+        directory=tmp_path,
+        settings=clock.settings,
+    )
+    yield scene
+    scene.close()
+
+
+def refusing(_: object) -> Treatment:
+    return Treatment(503, accepted=False)
+
+
+@pytest.mark.timeout(400)
+def test_retries_come_whatever_the_clock_says(scene: Scene, clock: Clock):
+    ledger = Ledger(refusing)
+    with scene.connected(ledger, retrySchedule=[WAIT] * 30, timeoutSeconds=20) as connected:
+        for step in (HOUR, 0):  # forward, and back
+            ledger.treat = refusing
+            with scene.tellers(number=2, rate=5) as tellers:
+                wait_until(lambda: len(ledger) > 4, "retries wait")
+                clock.step(step)
+                time.sleep(1.5)  # until the processes have looked at it
+            ledger.treat = accepting
+            scene.settle(PATIENCE)
+            found = scene.audit(tellers, exact={connected.webhook_id})
+
+            assert found.problems == [], step
+            assert found.attempts > found.deliveries
+            assert found.repeated == 0
+    assert scene.installation.log.count('"clock.stepped"') == 2
+    assert "Traceback" not in scene.installation.log

@@ -1,0 +1,52 @@
+"""More than a server can take: it says so, keeps what it took on, and recovers by itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+import pytest
+
+from faults.floods import Flood
+from faults.rounds import connected_receivers, resident
+from faults.scenes import Scene
+
+SECONDS = 600 if os.environ.get("COURSEBELL_TEST_LONG") else 3
+CONNECTIONS = 300  # nearly five times what the scene's server takes on at once
+LARGEST_GROWTH = 60  # MB; a request at hand takes some tens of KB
+
+
+@pytest.mark.timeout(SECONDS + 240)
+def test_a_flood_is_refused_and_what_was_accepted_is_not_lost(scene: Scene):
+    api = scene.server.child("api")
+    assert api is not None
+    flood = Flood(
+        scene.server.host, scene.installation.token, "registrations?limit=20", CONNECTIONS
+    )
+    refused, before = _refused(scene), resident(api)
+
+    with connected_receivers(scene):
+        with scene.tellers(number=4, rate=8) as tellers:
+            flood.run(SECONDS)
+            grown = resident(api) - before
+            start = time.monotonic()
+            assert scene.server.is_ready()
+            recovered = time.monotonic() - start
+        scene.settle()
+        found = scene.audit(tellers)
+
+    print(f"{dict(flood.answers)}, slowest {flood.slowest:.2f} s, {grown} MB, {recovered:.3f} s")
+    assert flood.answers.keys() == {200, 503}
+    assert flood.hinted == flood.answers[503] > 0
+    assert grown < LARGEST_GROWTH
+    assert _refused(scene) - refused >= flood.answers[503]
+    assert '"web.overloaded"' in scene.installation.log
+    assert found.problems == []
+    assert found.registrations > 0
+
+
+def _refused(scene: Scene) -> float:
+    text = scene.server.look_at("/metrics")[1]
+    found = re.search(r"^coursebell_http_requests_refused_total (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0

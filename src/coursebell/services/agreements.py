@@ -37,7 +37,7 @@ def write_agreement(
     """
     actor.require(Role.ADMIN)
     values = named(changes)
-    if values.get("text") == "":
+    if changes.text is not UNSET and not changes.text.strip():
         raise InvalidInputError(field_errors={"text": "Must not be empty."})
 
     def work(tx: Transaction) -> Agreement:
@@ -108,8 +108,7 @@ def agree(
     _check_may_agree(actor, user_id)
 
     def work(tx: Transaction) -> None:
-        people.find_user(tx, actor.organization_id, user_id, for_update=True)
-        before = _found(tx, actor, user_id, kind)
+        before = _found(tx, actor, user_id, kind, for_update=True)
         if agreed == (before.agreed_at is not None):
             return
         if agreed:
@@ -142,10 +141,18 @@ def _check_may_agree(actor: Actor, user_id: str) -> None:
     raise NotFoundError
 
 
-def _found(tx: Transaction, actor: Actor, user_id: str, kind: AgreementType) -> UserAgreement:
-    is_known = people.find_user(tx, actor.organization_id, user_id) is not None
+def _found(
+    tx: Transaction,
+    actor: Actor,
+    user_id: str,
+    kind: AgreementType,
+    *,
+    for_update: bool = False,
+) -> UserAgreement:
+    """`for_update` locks the user, so that nobody else agrees for them meanwhile."""
+    user = people.find_user(tx, actor.organization_id, user_id, for_update=for_update)
     found = agreements.find_user_agreement(tx, actor.organization_id, user_id, kind)
-    if found is None or not is_known:
+    if user is None or found is None:
         raise NotFoundError
     return found
 

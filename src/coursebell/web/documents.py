@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializeAsA
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import SkipJsonSchema
 
-from coursebell.domain.agreements import Agreement, AgreementType, UserAgreement
 from coursebell.domain.elements import AttemptsPolicy, Element, ElementStatus, ElementType
 from coursebell.domain.events import EventName, number
 from coursebell.domain.instants import format_instant
@@ -43,7 +42,6 @@ from coursebell.domain.model import (
     WebhookKind,
     WebhookStatus,
 )
-from coursebell.domain.user_fields import CategoryType, FieldType, UserField
 from coursebell.services.reconciliation import Day
 from coursebell.storage.audit import Entry
 from coursebell.web.fields import without_defaults
@@ -302,90 +300,6 @@ def registration_document(registration: Registration, title: str) -> Registratio
         begin_date=registration.begin_at,
         last_active_date=registration.last_active_at,
         end_date=registration.end_at,
-    )
-
-
-class OptionDocument(Document):
-    """A value that may be chosen."""
-
-    name: str
-    selected: bool = Field(description="Chosen to begin with.")
-
-
-class UserFieldDocument(Document):
-    """Something that the organization asks of its users."""
-
-    id: Id
-    type: FieldType
-    name: str | Absent = Field(None, description="Absent in a message.")
-    category_name: str
-    category_type: CategoryType = Field(description="`private`: not for learners.")
-    order_index: int
-    required: bool
-    options: Sequence[OptionDocument] | Absent = None
-    constraints: dict[str, Any] | Absent = None
-    message: str | Absent = Field(None, description="The text of a message.")
-    created_date: Instant
-
-
-def user_field_document(field: UserField) -> UserFieldDocument:
-    options = [OptionDocument(name=each.name, selected=each.selected) for each in field.options]
-    return UserFieldDocument(
-        id=field.id,
-        type=field.type,
-        name=field.name,
-        category_name=field.category_name,
-        category_type=field.category_type,
-        order_index=field.order_index,
-        required=field.required,
-        options=options or None,
-        constraints=dict(field.constraints) or None,
-        message=field.message,
-        created_date=field.created_at,
-    )
-
-
-class AgreementDocument(Document):
-    """A text that users are to agree to."""
-
-    type: AgreementType
-    title: str
-    text: str = Field(description="May be HTML; it is kept as it came.")
-    required: bool = Field(description="False: it is off.")
-    created_date: Instant
-    updated_date: Instant = Field(description="When this wording was written.")
-
-
-def agreement_document(agreement: Agreement) -> AgreementDocument:
-    return AgreementDocument(
-        type=agreement.type,
-        title=agreement.title,
-        text=agreement.text,
-        required=agreement.required,
-        created_date=agreement.created_at,
-        updated_date=agreement.updated_at,
-    )
-
-
-class UserAgreementDocument(Document):
-    """An agreement in the wording that a user agreed to, or is to agree to."""
-
-    type: AgreementType
-    title: str
-    text: str
-    created_date: Instant = Field(description="Of the agreement.")
-    agreed: bool
-    agreed_date: Instant | Absent = None
-
-
-def user_agreement_document(agreement: UserAgreement) -> UserAgreementDocument:
-    return UserAgreementDocument(
-        type=agreement.type,
-        title=agreement.title,
-        text=agreement.text,
-        created_date=agreement.created_at,
-        agreed=agreement.agreed_at is not None,
-        agreed_date=agreement.agreed_at,
     )
 
 

@@ -21,15 +21,14 @@ from coursebell.web.documents import (
     Instant,
     RegistrationDocument,
     TokenDocument,
-    UserAgreementDocument,
     UserDocument,
     audit_document,
     event_document,
     registration_document,
     token_document,
-    user_agreement_document,
     user_document,
 )
+from coursebell.web.profile_documents import UserAgreementDocument, user_agreement_document
 from coursebell.web.record_documents import WorkDocument, work_document
 
 

@@ -21,6 +21,7 @@ def subscribe(client, event: str, **body):
     return zap(client, "POST", f"/subscription/{event}", json=body)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("event", Trigger)
 def test_a_sample_is_an_array_of_one_event_without_a_password(school, event):
     (sample,) = zap(school.admin, "GET", f"/subscription/{event}").json()
@@ -29,6 +30,7 @@ def test_a_sample_is_an_array_of_one_event_without_a_password(school, event):
     assert "password" not in sample["user"]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("event", ["element_published", "registration_ejected", "nothing", "0"])
 def test_what_is_no_trigger_is_unknown(school, event):
     assert zap(school.admin, "GET", f"/subscription/{event}").json() == UNKNOWN
@@ -66,6 +68,7 @@ def test_a_subscription_is_told_what_passes_its_filters_from_now_on(school):
     assert event["body"]["user"]["email"] == "ada@berg.example"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_an_empty_filter_is_as_good_as_none(school):
     empty = {"offering.id": None, "offering.title.contains": "", "registration.passed": None}
 
@@ -74,6 +77,7 @@ def test_an_empty_filter_is_as_good_as_none(school):
     assert school.admin.get(f"/webhooks/{hook}")["filters"] == {}
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_false_is_a_filter(school):
     hook = subscribe(school.admin, "offering_completed", **{"registration.passed": False}).json()
 
@@ -87,6 +91,7 @@ def test_zaps_have_the_filters_of_webhooks_and_no_others():
     assert known == FILTERS.keys()
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -127,6 +132,7 @@ def test_unsubscribing_takes_exactly_the_subscription_that_is_named(school):
     assert [each["id"] for each in school.admin.list("/webhooks")] == [other, plain]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("headers", [{}, {"authorization": "{}"}, {"x-api-key": "x{}"}])
 def test_only_the_key_in_its_own_header_opens(school, headers):
     sent = {name: value.format(school.admin.token) for name, value in headers.items()}
@@ -137,6 +143,7 @@ def test_only_the_key_in_its_own_header_opens(school, headers):
     assert answer.json()["error"] == "invalid_token"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_two_keys_are_none(school):
     headers = [("x-api-key", school.admin.token), ("x-api-key", school.learner.token)]
 
@@ -146,6 +153,7 @@ def test_two_keys_are_none(school):
     )
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_key_is_not_taken_where_a_bearer_token_is_wanted(school):
     headers = {"x-api-key": school.admin.token}
 
@@ -175,6 +183,7 @@ def test_a_username_may_be_given_where_one_signs_in_with_it(found):
     assert made["username"] == "ada"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -237,6 +246,7 @@ def test_an_unknown_student_and_an_unknown_offering_are_both_named(school):
     assert sorted(answer.json()["fieldErrors"]) == ["emailAddress", "offeringId"]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_zapier_api_has_no_other_base(school):
     for path in ("/dc/api/zapier/studentregistration", "/api/zapier", "/api/zapier/"):
         answer = school.admin("GET", path, headers={"x-api-key": school.admin.token})

@@ -74,6 +74,7 @@ def test_a_learner_agrees_for_nobody_else_and_an_instructor_only_looks(school):
     assert school.instructor.put(own, {"agreed": True}).status_code == 403
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_only_agreed_can_be_written(school):
     path = f"{path_of(school)}/{school.agreement()}"
 

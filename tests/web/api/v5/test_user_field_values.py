@@ -67,12 +67,21 @@ def test_one_bad_value_is_named_and_none_is_set(school):
     assert school.admin.get(values_of(school)) == {}
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_an_id_as_long_as_the_body_is_named_in_short(school):
     answer = school.admin.put(values_of(school), {"x" * 5000: 1})
 
     assert list(answer.json()["fieldErrors"]) == ["x" * 100 + "..."]
 
 
+def test_more_values_than_any_form_has_are_refused(school):
+    answer = school.admin.put(values_of(school), {f"field{n}": 1 for n in range(70_000)})
+
+    assert answer.status_code == 400
+    assert answer.json() == {"errors": ["At most 1000 values can be set at once."]}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_required_value_can_be_taken_away_as_the_vendor_has_it(school):
     shoe = school.field(required=True)
     school.admin.put(values_of(school), {shoe: "42"})
@@ -103,6 +112,7 @@ def test_a_learner_answers_for_oneself_in_public_fields(school):
     assert school.learner.put(other, {shoe: "1"}).json() == UNKNOWN
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_an_instructor_answers_for_nobody_else(school):
     shoe = school.field()
 

@@ -36,6 +36,7 @@ def test_options_and_constraints_are_shown_as_they_were_sent(school):
     assert constraints == {"minimumLength": 2, "maximumLength": 5}
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_message_has_a_text_and_no_name(school):
     body = {"type": "message", "categoryName": "Outfit", "message": "Mind\nthe gap"}
 
@@ -46,6 +47,7 @@ def test_a_message_has_a_text_and_no_name(school):
     assert "name" not in shown
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_radios_is_another_word_for_radiobuttons(school):
     field_id = school.field("radios", options=SIZES)
 
@@ -106,6 +108,7 @@ def test_a_change_touches_only_what_is_named(school):
     assert school.admin.get(path) == before | {"required": True, "orderIndex": 3}
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -131,6 +134,7 @@ def test_a_bad_field_is_named_and_nothing_is_made(school, body, field):
     assert school.admin.list("/userfields") == []
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_type_of_a_field_cannot_be_changed(school):
     answer = school.admin.put(f"/userfields/{school.field()}", {"type": "number"})
 

@@ -14,9 +14,10 @@ from coursebell.services import agreements
 from coursebell.services.agreements import AgreementChanges
 from coursebell.web.answers import done, listed, shown
 from coursebell.web.auth import Admin, Learner
-from coursebell.web.documents import AgreementDocument, ListDocument, agreement_document
+from coursebell.web.documents import ListDocument
 from coursebell.web.fields import Body, Line, ListQuery, Member, Prose, Truth
 from coursebell.web.openapi import BODY, UNKNOWN, accomplishes, shows
+from coursebell.web.profile_documents import AgreementDocument, agreement_document
 from coursebell.web.routes import ApiRoute
 
 router = APIRouter(prefix="/api/v5/agreements", route_class=ApiRoute, tags=["agreements"])

@@ -12,13 +12,10 @@ from coursebell.services import agreements
 from coursebell.web.answers import done, listed, shown
 from coursebell.web.api.v5.agreements import AgreementPath
 from coursebell.web.auth import Learner
-from coursebell.web.documents import (
-    ListDocument,
-    UserAgreementDocument,
-    user_agreement_document,
-)
+from coursebell.web.documents import ListDocument
 from coursebell.web.fields import Body, ListQuery, PathId, Truth
 from coursebell.web.openapi import BODY, UNKNOWN, accomplishes, shows
+from coursebell.web.profile_documents import UserAgreementDocument, user_agreement_document
 from coursebell.web.routes import ApiRoute
 
 router = APIRouter(

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, RootModel
 from starlette.responses import Response
 
+from coursebell.errors import InvalidInputError
 from coursebell.services import user_fields
 from coursebell.web.answers import JSON, done
 from coursebell.web.auth import Learner
@@ -24,6 +25,9 @@ router = APIRouter(
 )
 
 
+_MAX_VALUES = 1000
+
+
 class UserFieldValuesDocument(RootModel[dict[str, str | bool | float | list[str]]]):
     """What a user has, by the id of the field; only what is set."""
 
@@ -31,10 +35,13 @@ class UserFieldValuesDocument(RootModel[dict[str, str | bool | float | list[str]
 class UserFieldValues(BaseModel):
     """What to set, by the id of the field; null takes a value away."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra={"maxProperties": _MAX_VALUES})
 
     def by_id(self) -> dict[str, Any]:
+        """Raises InvalidInputError for more than can be set at once."""
         extra = self.model_extra or {}
+        if len(extra) > _MAX_VALUES:
+            raise InvalidInputError([f"At most {_MAX_VALUES} values can be set at once."])
         return {shortened(field_id): value for field_id, value in extra.items()}
 
 

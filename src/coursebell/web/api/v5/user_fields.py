@@ -17,7 +17,7 @@ from coursebell.services import user_fields
 from coursebell.services.user_fields import NewUserField, UserFieldChanges
 from coursebell.web.answers import created, done, listed, shown
 from coursebell.web.auth import Admin, Learner
-from coursebell.web.documents import ListDocument, UserFieldDocument, user_field_document
+from coursebell.web.documents import ListDocument
 from coursebell.web.fields import (
     ORDER_INDEX,
     Anything,
@@ -38,6 +38,7 @@ from coursebell.web.fields import (
     Truth,
 )
 from coursebell.web.openapi import BODY, UNKNOWN, accomplishes, creates, shows
+from coursebell.web.profile_documents import UserFieldDocument, user_field_document
 from coursebell.web.routes import ApiRoute
 
 COLLECTION = "userfields"

@@ -45,6 +45,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "fanout": _in("fanout", options=["save"]),
     "tls": _in("tls", options=["save"]),
     "growth": _in("growth", options=["save"]),
+    "import": _in("imports"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -82,12 +83,14 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def memory_mb(pid: int) -> float:
-    """What the process holds, what it shares with others divided among them (PSS)."""
+def memory_mb(pid: int) -> tuple[float, float]:
+    """What the process holds alone, and what others of its program may hold with it."""
+    held: defaultdict[str, int] = defaultdict(int)
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1_024 / 1e6
-    return 0.0
+        kind, *words = line.split()
+        if kind.startswith(("Private_", "Shared_")):
+            held[kind.partition("_")[0]] += int(words[0]) * 1_024
+    return held["Private"] / 1e6, held["Shared"] / 1e6
 
 
 def role_of(pid: int) -> str:

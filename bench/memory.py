@@ -31,10 +31,10 @@ _WARM_UP = 0.25  # share of the time in which memory may still grow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What each process held at one moment, in MB."""
+    """What the processes held at one moment, in MB."""
 
     at: float  # seconds from the start
-    held: dict[str, float]
+    held: Mapping[str, float]  # by each alone, and by several of them
 
     @property
     def total(self) -> float:
@@ -59,7 +59,7 @@ def measure(*, smoke: bool, seconds: int | None = None) -> list[Figure]:
     print(
         f"\n`coursebell serve`, {pending:,} pending to {WEBHOOKS} receivers that answer after"
         f" {DELAY * 1_000:g} ms; for {duration} s,\n{COMPLETIONS} completions, a page of deliveries"
-        f" and one of events, and /metrics each second; memory shared by processes is divided\n"
+        f" and one of events, and /metrics each second\n"
     )
     print(table(["", "MB at the end", "most", "growth"], list(_rows(looks))))
     return [
@@ -113,7 +113,10 @@ class _Server:
             self._ask("POST", f"/api/v5/registrations/{each}/complete", {"grade": float(GRADE)})
 
     def look(self, at: float) -> None:
-        held = {role_of(pid): memory_mb(pid) for pid in family(self._process.pid)}
+        pids = family(self._process.pid)
+        found = {role_of(pid): memory_mb(pid) for pid in pids}
+        held = {role: alone for role, (alone, _) in found.items()}
+        held["shared"] = max(shared for _, shared in found.values())
         self.looks.append(Look(at=at, held=held))
 
     def _ask(self, method: str, path: str, body: object = None) -> None:

@@ -35,6 +35,7 @@ from coursebell.domain.model import (
 from coursebell.domain.progress import Report, Verdict
 from coursebell.errors import CoursebellError
 from coursebell.services import (
+    accounts,
     courses,
     deliveries,
     elements,
@@ -72,6 +73,11 @@ def a_registrar(database: Database, **fields: Any) -> Registrar:
 def an_actor(**fields: Any) -> Actor:
     defaults = {"organization_id": new_id(), "role": Role.ADMIN, "kind": ActorKind.ADMIN}
     return Actor(**(defaults | fields))
+
+
+def identify(registrar: Registrar, secret: str, now: datetime = NOW) -> Actor:
+    """Who holds a token. Raises what a caller with it is told."""
+    return _only(accounts.authenticate(registrar, [secret], now))
 
 
 def a_policy(**fields: Any) -> Policy:

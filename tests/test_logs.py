@@ -149,6 +149,20 @@ def test_a_secret_is_masked_wherever_it_turns_up(capsys, as_json, field, value, 
     assert text.count("\n") == 2
 
 
+_HARMLESS = ["plain", "whsec_", "cb_short", "Bearer ", "://host/a:b", "scb_" + "x" * 30, "=", '"']
+_SECRETS = ["whsec_S3cret+/=", "cb_S3cret" + "x" * 20, "Bearer S3cret", "x://u:S3cret@h"]
+
+
+@given(words=st.lists(st.sampled_from(_HARMLESS + _SECRETS), min_size=1, max_size=8))
+def test_however_many_secrets_a_line_has_all_are_masked_and_nothing_else(words):
+    masked = logs.mask_text(None, "info", " | ".join(words))
+
+    assert "S3cret" not in masked
+    assert masked.count(logs.MASK) == sum(word in _SECRETS for word in words)
+    kept = [word for word in words if word in _HARMLESS]
+    assert [word for word in masked.split(" | ") if logs.MASK not in word] == kept
+
+
 def test_a_secret_in_a_traceback_is_masked(capsys):
     logs.configure(as_json=True)
 

@@ -66,6 +66,7 @@ def test_what_waits_is_asked_of_the_database_at_each_scrape():
     assert shown["coursebell_deliveries_failed",] == 2
     assert shown["coursebell_deliveries_held",] == 1
     assert shown["coursebell_webhooks_disabled",] == 4
+    assert shown["coursebell_deliveries_overdue_seconds",] == 0
 
 
 def test_two_sets_of_counters_in_one_process_do_not_mix():

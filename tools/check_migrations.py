@@ -23,7 +23,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{Path(folder) / 'check.db'}")
         migrations.upgrade(database)
-        findings = [*differences(database), *forks()]
+        findings = [*differences(database), *forks(), *misnamed()]
         database.close()
     for finding in findings:
         print(finding)
@@ -45,6 +45,14 @@ def forks() -> Iterator[str]:
     heads = ScriptDirectory(str(folder)).get_heads()
     if len(heads) > 1:
         yield f"more than one newest revision: {', '.join(heads)}"
+
+
+def misnamed() -> Iterator[str]:
+    """The code takes the versions it knows from the names of the files, without Alembic."""
+    folder = Path(migrations.__file__).parent
+    revisions = [script.revision for script in ScriptDirectory(str(folder)).walk_revisions()]
+    if (named := migrations.known()) != revisions[::-1]:
+        yield f"files are named {', '.join(named)} and revisions {', '.join(revisions[::-1])}"
 
 
 if __name__ == "__main__":

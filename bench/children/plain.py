@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 # what `coursebell api` has imported when it serves, besides its own modules
-import alembic.command
 import argon2
 import cryptography.fernet
 import email_validator
@@ -23,7 +22,6 @@ import uvicorn
 from fastapi import FastAPI
 
 __all__ = [
-    "alembic",
     "argon2",
     "cryptography",
     "email_validator",

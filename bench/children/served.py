@@ -27,6 +27,7 @@ def main() -> int:
     registrar = registrar_of(database)
     metrics = Metrics(lambda: deliveries.measure_backlog(registrar, datetime.now(UTC)))
     app = create_app(registrar, metrics, lambda: None)
+    bootstrap.settle_memory()
     serve(app, lambda: {"cpu": time.process_time(), "held": database.held})
     database.close()
     return 0

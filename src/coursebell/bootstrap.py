@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -75,6 +76,17 @@ def ready_registrar(settings: Settings) -> Iterator[tuple[Registrar, Metrics]]:
         yield registrar, metrics
 
 
+def settle_memory() -> None:
+    """Leave what starting has made out of every garbage collection from now on.
+
+    An application and its libraries are a few hundred thousand objects that stay; looking through
+    them again and again took a sixth of the CPU of a completion.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+
+
 def run_api(settings: Settings, listener: socket.socket) -> None:
     """Serve the REST API on `listener` until SIGTERM or SIGINT. Belongs in a main thread."""
     # each process loads what it runs: the dispatcher no web framework, the API no libcurl
@@ -89,6 +101,7 @@ def run_api(settings: Settings, listener: socket.socket) -> None:
             lambda: migrations.check(registrar.database),
             max_requests=settings.max_requests,
         )
+        settle_memory()
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -137,6 +150,7 @@ def run_dispatcher(
         schedule = Schedule(registrar, _retention(settings))
         schedule.start()
         stack.callback(schedule.stop)
+        settle_memory()
         Dispatcher(registrar, client, bell, stop_descriptor, metrics.attempted).run()
 
 

@@ -65,5 +65,9 @@ class SchemaVersionError(ConfigurationError):
     """The database's schema does not fit this version of Coursebell."""
 
 
+class BackupError(CoursebellError):
+    """The backup could not be made."""
+
+
 class SealError(CoursebellError):
     """A stored secret cannot be read with any key in COURSEBELL_SECRET_KEY."""

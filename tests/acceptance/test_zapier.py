@@ -13,6 +13,7 @@ import pytest
 from acceptance.installations import Client, Installation, Server, wait_until
 from acceptance.receivers import Receiver
 from acceptance.zaps import Zapier, ZapierError
+from coursebell.services.zapier import Trigger
 
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/zapier/package.json"
 PINNED = Path(__file__).parents[1] / "node/package.json"
@@ -31,6 +32,7 @@ def test_zaps_are_turned_on_run_and_turned_off(zapier, admin, receiver):
     offering_id = admin.create("offerings", title="Ladder safety", courseId=course_id)
 
     whoever_makes_a_zap_is_told_what_is_wrong(zapier)
+    every_trigger_has_a_sample_with_an_id(zapier)
     a_zap_runs_on_a_completion(zapier, admin, receiver, offering_id)
     a_zap_that_is_gone_takes_its_subscription_with_it(zapier, admin, receiver)
 
@@ -43,6 +45,13 @@ def whoever_makes_a_zap_is_told_what_is_wrong(zapier: Zapier) -> None:
         zapier.run("authentication.test", account={"apiKey": "nonsense"})
     with pytest.raises(ZapierError, match="hookUrl: "):
         zapier.trigger("user_created", "performSubscribe", targetUrl="ftp://x", inputData={})
+
+
+def every_trigger_has_a_sample_with_an_id(zapier: Zapier) -> None:
+    for trigger in Trigger:
+        (sample,) = zapier.trigger(trigger, "performList")
+        assert sample["event"] == trigger
+        assert sample["id"]
 
 
 def a_zap_runs_on_a_completion(

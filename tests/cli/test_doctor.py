@@ -167,6 +167,22 @@ def test_secrets_that_no_key_opens_are_wrong(registrar, examine, monkeypatch):
     assert webhook_id in findings["key"]["found"]
 
 
+def test_secrets_of_an_older_key_are_noted_until_they_are_sealed_anew(
+    registrar, examine, monkeypatch, database_url, secret_key
+):
+    wait_for_a_delivery_since(registrar, timedelta())
+    monkeypatch.setenv("COURSEBELL_SECRET_KEY", f"a new key for the doctor,{secret_key}")
+
+    code, findings = examine()
+    run(["--database", database_url, "db", "reseal"])
+    _, afterwards = examine()
+
+    assert code == 0
+    assert findings["key"]["state"] == "note"
+    assert "coursebell db reseal" in findings["key"]["advice"]
+    assert afterwards["key"]["state"] == "ok"
+
+
 def test_a_delivery_that_nobody_takes_is_wrong(registrar, examine):
     wait_for_a_delivery_since(registrar, timedelta(hours=3))
 

@@ -41,3 +41,29 @@ def test_a_database_that_cannot_be_reached_is_one_line(capsys):
     assert code == 1
     assert captured.err.startswith("coursebell: The database cannot be used: ")
     assert captured.err.count("\n") == 1
+
+
+def test_secrets_are_sealed_anew_and_the_old_key_can_go(database_url, capsys, monkeypatch):
+    old, new = "an old key of these tests", "a new key of these tests"
+
+    def coursebell(*arguments: str, keys: str) -> tuple[int, str]:
+        monkeypatch.setenv("COURSEBELL_SECRET_KEY", keys)
+        code = run(["--database", database_url, *arguments])
+        return code, capsys.readouterr().err
+
+    hook = ("webhook", "add", "https://lms.example/", "--event", "offering_completed")
+    assert coursebell("init", keys=old)[0] == 0
+    assert coursebell(*hook, keys=old)[0] == 0
+
+    lost = coursebell("db", "reseal", keys=new)
+    sealed = coursebell("db", "reseal", keys=f"{new},{old}")
+    again = coursebell("db", "reseal", keys=new)
+
+    assert lost[0] == 1
+    assert "No key opens the secrets of webhook " in lost[1]
+    assert "Do not drop any key." in lost[1]
+    assert sealed[0] == 0
+    assert sealed[1].startswith("Sealed the secrets of 1 of 1 webhooks anew.\n")
+    assert "The others can be dropped" in sealed[1]
+    assert again[0] == 0
+    assert again[1].startswith("Sealed the secrets of 0 of 1 webhooks anew.\n")

@@ -221,6 +221,37 @@ def test_serve_refuses_an_empty_database_in_one_line(blank_sqlite_url, secret_ke
     assert outcome.stderr == "coursebell: The database is empty. Run: coursebell init\n"
 
 
+@pytest.mark.parametrize("option", ["--api-workers", "--dispatchers"])
+def test_an_sqlite_file_takes_one_process_of_each_kind(sqlite_environment, option):
+    outcome = coursebell(sqlite_environment, "serve", "--port", "0", option, "2")
+
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith(f"coursebell: {option} 2 needs PostgreSQL: an SQLite file ")
+    assert outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_with_postgres_there_are_as_many_processes_as_asked_for(start, token):
+    running = start("serve", "--port", "0", "--api-workers", "2", "--dispatchers", "2")
+    names = ["API", "API 2", "dispatcher", "dispatcher 2"]
+    pids = {name: running.child(name) for name in names}
+    customer = Customer(running.address, token)
+
+    with receiving() as (receiver, seen):
+        connect(customer, receiver)
+        os.kill(pids["API"], signal.SIGSTOP)
+        os.kill(pids["dispatcher"], signal.SIGSTOP)
+        create_user(customer, "ada")
+        reception = seen.get(timeout=60)
+        os.kill(pids["API"], signal.SIGCONT)
+        os.kill(pids["dispatcher"], signal.SIGCONT)
+
+    assert len(set(pids.values())) == 4
+    assert reception.event.event == "user_created"
+    assert running.end() == 0
+    assert all(is_gone(pid) for pid in pids.values())
+
+
 def test_a_port_in_use_is_one_line_and_a_misspelt_setting_is_pointed_out(sqlite_environment):
     environment = {**sqlite_environment, "COURSEBELL_PUBLIC_ULR": "https://learn.example"}
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -9,7 +9,7 @@ from fastapi.routing import iter_route_contexts
 from check_docs import check_index
 from coursebell.cli.app import app as command_line
 from coursebell.metrics import Metrics
-from coursebell.settings import Settings, variable
+from coursebell.settings import TEST_PREFIX, Settings, variable
 from coursebell.web.app import create_app
 from docs.pages import PAGES, ROOT, code
 
@@ -52,11 +52,22 @@ def test_make_targets_exist(name):
     assert set(re.findall(r"^make ([a-z]+)", code(PAGES[name]), re.MULTILINE)) <= set(targets)
 
 
+def variables_of_tests() -> set[str]:
+    """Variables that no process of the product reads, but tests and benchmarks do."""
+    sources = [*(ROOT / "tests").glob("*.py"), *(ROOT / "bench").glob("*.py")]
+    read = rf"environ\.get\(\s*\"({TEST_PREFIX}[A-Z_]+)\""
+    return {name for source in sources for name in re.findall(read, source.read_text())}
+
+
 @pytest.mark.parametrize("name", HAND_WRITTEN)
 def test_settings_exist(name):
-    settings = {variable(field) for field in Settings.model_fields}
+    settings = {variable(field) for field in Settings.model_fields} | variables_of_tests()
 
     assert set(re.findall(r"COURSEBELL_[A-Z_]+[A-Z]", PAGES[name])) <= settings
+
+
+def test_the_variables_of_tests_are_found():
+    assert f"{TEST_PREFIX}POSTGRES" in variables_of_tests()
 
 
 @pytest.mark.parametrize("name", HAND_WRITTEN)

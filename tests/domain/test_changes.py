@@ -37,6 +37,16 @@ def test_the_difference_names_only_what_differs():
     assert new == {"tags": ["a", "b"], "price": None, "begin_at": "2026-03-02T10:00:00Z"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    text: str
+
+
+def test_a_value_of_one_field_is_compared_as_others_are():
+    assert difference(Note(text="a"), Note(text="b")) == ({"text": "a"}, {"text": "b"})
+    assert snapshot_of(Note(text="a")) == {"text": "a"}
+
+
 def test_nothing_differs_from_itself():
     assert difference(a_policy(), a_policy()) == ({}, {})
 
@@ -65,4 +75,5 @@ def test_instants_are_written_as_everywhere_and_values_in_values_are_objects():
     assert plain(a_registration(policy=a_policy()).policy) == {
         "passing_grade": "70.0",
         "move_on": "CompletedAndPassed",
+        "require_every_element_passed": False,
     }

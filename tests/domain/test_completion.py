@@ -118,6 +118,11 @@ CELLS = {
     (Command.HALT, P): Effect.NOTHING,
     (Command.HALT, F): Effect.NOTHING,
     (Command.HALT, E): Effect.NOTHING,
+    # As another system decided it, whose word may have changed since it was imported
+    (Command.IMPORT, A): Effect.END,
+    (Command.IMPORT, P): Effect.REGRADE,
+    (Command.IMPORT, F): Effect.REGRADE,
+    (Command.IMPORT, E): Effect.END,
 }
 
 
@@ -850,6 +855,64 @@ def test_a_grade_by_hand_is_no_longer_the_elements():
     assert ask(ended, Command.GRADE, grade=80).effect is Effect.NOTHING
 
 
+# --- what another system decided
+
+
+def imported(registration, status=None, grade="65", end_at=NOW - HOUR, **fields):
+    grade = None if grade is None else Decimal(grade)
+    request = Request(
+        registration_id=registration.id,
+        command=Command.IMPORT,
+        actor=an_actor(),
+        grade=grade,
+        status=status,
+        end_at=end_at,
+        **fields,
+    )
+    return decide(request, registration, an_offering(), a_policy(), NOW)
+
+
+@pytest.mark.parametrize("status", [P, F])
+def test_what_another_system_decided_stands_whatever_the_rules_here(status):
+    after = imported(a_registration(begin_at=None, last_active_at=None), status).after
+
+    assert (after.status, after.grade, after.policy) == (status, Decimal(65), None)
+    assert (after.begin_at, after.end_at, after.source) == (NOW - HOUR, NOW - HOUR, Source.ADMIN)
+
+
+def test_what_was_only_completed_there_is_decided_here():
+    below, above = (imported(a_registration(), grade=grade).after for grade in ("69.99999", "70"))
+
+    assert (below.status, above.status) == (F, P)
+    assert below.policy == above.policy == a_policy()
+
+
+def test_what_is_imported_again_changes_only_if_it_says_something_else():
+    once = imported(a_registration(), P, comment="Fine").after
+
+    same = imported(once, P, comment="Fine")
+    other = imported(once, P, "66")
+
+    assert (same.effect, other.effect) == (Effect.NOTHING, Effect.REGRADE)
+    assert (other.after.grade, other.after.grader_comment) == (Decimal(66), "Fine")
+
+
+def test_who_was_ejected_there_is_ejected_here_while_active():
+    ejected = imported(a_registration(), E, None)
+
+    assert (ejected.effect, ejected.after.status) == (Effect.EJECT, E)
+    assert imported(ejected.after, E, None).effect is Effect.NOTHING
+    assert imported(ejected.after, P).effect is Effect.END
+    with pytest.raises(ConflictError):
+        imported(a_registration(Status.PASSED), E, None)
+
+
+def test_nothing_is_imported_from_the_future_or_from_before_it_began():
+    for end_at in (NOW + HOUR, NOW - 30 * DAY):
+        with pytest.raises(InvalidInputError, match="endDate"):
+            imported(a_registration(), P, end_at=end_at)
+
+
 # --- whatever is asked, in whatever order
 
 COMMANDS = st.tuples(
@@ -873,7 +936,7 @@ def _request(registration, command, grade, by_learner, override, end_at):
         actor=learner_of(registration) if own else an_actor(),
         grade=grade if graded else None,
         override=override and not own,
-        end_at=end_at if command is Command.GRADE else None,
+        end_at=end_at if command in (Command.GRADE, Command.IMPORT) else None,
     )
 
 
@@ -907,7 +970,8 @@ def test_no_sequence_of_commands_breaks_what_must_hold(
 
         entered = current.status.has_result and not previous.status.has_result
         assert (transition.effect is Effect.END) == entered
-        assert transition.changes == (transition.effect is Effect.WORK or current != previous)
+        may_repeat = transition.effect in (Effect.WORK, Effect.TOUCH)  # at the same instant
+        assert transition.changes == (may_repeat or current != previous)
         assert not (entered and standing.awaiting and command is Command.PROGRESS)
         _check_fields(current, now)
         if current.last_active_at is not None:

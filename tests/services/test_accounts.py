@@ -16,7 +16,7 @@ from coursebell.services import accounts, people
 from coursebell.services.people import UserChanges
 from coursebell.storage import audit
 from coursebell.storage.tables import tokens
-from factories import NOW, open_school
+from factories import NOW, identify, open_school
 
 SECOND = timedelta(seconds=1)
 
@@ -34,7 +34,7 @@ def test_a_token_has_the_permissions_of_its_user(school, role):
     user = school.user(role=role)
     made = token_for(school, user)
 
-    actor = accounts.authenticate(school.registrar, made.secret, NOW)
+    actor = identify(school.registrar, made.secret, NOW)
 
     assert (actor.organization_id, actor.user_id) == (school.organization.id, user.id)
     assert (actor.role, actor.kind) == (role, ActorKind(role))
@@ -49,7 +49,7 @@ def test_permissions_follow_the_users_role_at_once(school):
         school.registrar, school.admin, user.id, UserChanges(role=Role.INSTRUCTOR), NOW
     )
 
-    assert accounts.authenticate(school.registrar, made.secret, NOW).role is Role.INSTRUCTOR
+    assert identify(school.registrar, made.secret, NOW).role is Role.INSTRUCTOR
 
 
 @pytest.mark.parametrize("secret", ["", "cb_", "cb_" + "x" * 43, "ä", "\ud800", "x" * 10_000])
@@ -57,7 +57,7 @@ def test_nobody_gets_in_with_anything_else(school, secret):
     token_for(school, school.user())
 
     with pytest.raises(UnauthenticatedError):
-        accounts.authenticate(school.registrar, secret, NOW)
+        identify(school.registrar, secret, NOW)
 
 
 def test_nobody_gets_in_with_a_revoked_token(school):
@@ -67,12 +67,24 @@ def test_nobody_gets_in_with_a_revoked_token(school):
     accounts.revoke_token(school.registrar, school.admin, revoked.token.id, NOW)
 
     with pytest.raises(UnauthenticatedError):
-        accounts.authenticate(school.registrar, revoked.secret, NOW)
-    assert accounts.authenticate(school.registrar, kept.secret, NOW)
+        identify(school.registrar, revoked.secret, NOW)
+    assert identify(school.registrar, kept.secret, NOW)
     with pytest.raises(NotFoundError):
         accounts.get_token(school.registrar, school.admin, revoked.token.id)
     with pytest.raises(NotFoundError):
         accounts.revoke_token(school.registrar, school.admin, revoked.token.id, NOW)
+
+
+def test_tokens_that_come_together_are_answered_in_their_order(school):
+    users = [school.user(role=role) for role in Role]
+    secrets = [token_for(school, user).secret for user in users]
+
+    found = accounts.authenticate(
+        school.registrar, [secrets[2], "cb_unknown", secrets[0], secrets[2]], NOW
+    )
+
+    assert isinstance(found[1], UnauthenticatedError)
+    assert [found[place].user_id for place in (0, 2, 3)] == [users[2].id, users[0].id, users[2].id]
 
 
 def test_the_secret_is_long_random_and_stored_hashed(school):
@@ -94,7 +106,7 @@ def test_use_is_remembered_to_the_minute(school):
 
     for seconds, remembered in [(0, 0), (59, 0), (60, 60)]:
         at = NOW + seconds * SECOND
-        accounts.authenticate(school.registrar, made.secret, at)
+        identify(school.registrar, made.secret, at)
         assert used(school, made) == NOW + remembered * SECOND
 
 

@@ -68,11 +68,14 @@ ENDS = {
     (Command.GRADE, Status.ACTIVE),
     (Command.GRADE, Status.EJECTED),
     (Command.HALT, Status.ACTIVE),
+    (Command.IMPORT, Status.ACTIVE),
+    (Command.IMPORT, Status.EJECTED),
 }
+REGRADES = (Command.GRADE, Command.IMPORT)
 CHANGES = (
     dict.fromkeys(ENDS, "offering_completed")
     | dict.fromkeys(
-        [(Command.GRADE, Status.PASSED), (Command.GRADE, Status.FAILED)],
+        [(by, ended) for by in REGRADES for ended in (Status.PASSED, Status.FAILED)],
         "registration_grade_changed",
     )
     | {(Command.EJECT, Status.ACTIVE): "registration_ejected"}

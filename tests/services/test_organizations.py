@@ -4,11 +4,11 @@ import pytest
 
 from coursebell.domain.model import ActorKind, Role, SignIn
 from coursebell.errors import ConflictError, InvalidInputError, NotFoundError
-from coursebell.services import accounts, organizations
+from coursebell.services import organizations
 from coursebell.services.organizations import NewOrganization
 from coursebell.services.people import NewUser
 from coursebell.storage.tables import users
-from factories import NOW, a_registrar, open_school
+from factories import NOW, a_registrar, identify, open_school
 
 ADA = NewUser(first_name="Ada", last_name="Byron", email="ada@school.example")
 
@@ -23,7 +23,7 @@ def test_the_first_organization_comes_with_an_administrator_and_a_way_in(databas
 
     founded = found(registrar, zone="Europe/Berlin", locale="de", sign_in=SignIn.USERNAME)
 
-    actor = accounts.authenticate(registrar, founded.token, NOW)
+    actor = identify(registrar, founded.token, NOW)
     assert (actor.role, actor.kind) == (Role.ADMIN, ActorKind.ADMIN)
     assert (actor.user_id, founded.admin.role) == (founded.admin.id, Role.ADMIN)
     assert founded.admin.locale == "de"

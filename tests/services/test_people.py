@@ -15,7 +15,7 @@ from coursebell.errors import (
 from coursebell.services import accounts, people
 from coursebell.services.people import NewUser, UserChanges
 from coursebell.storage import audit
-from factories import DAY, NOW, open_school
+from factories import DAY, NOW, identify, open_school
 
 
 @pytest.fixture
@@ -272,7 +272,7 @@ def test_a_deleted_user_is_gone_and_so_are_tokens_address_and_active_registratio
     with pytest.raises(NotFoundError):
         people.delete_user(school.registrar, school.admin, user.id, NOW + DAY)
     with pytest.raises(UnauthenticatedError):
-        accounts.authenticate(school.registrar, token.secret, NOW + DAY)
+        identify(school.registrar, token.secret, NOW + DAY)
     assert user.id not in listed(school)
     assert school.user(email="MEI@school.org").id != user.id
     ejected, kept = school.stored(active), school.stored(ended)

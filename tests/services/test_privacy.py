@@ -17,7 +17,7 @@ from coursebell.errors import (
 from coursebell.services import accounts, people, privacy, trail
 from coursebell.storage.claims import Recorded, claim, record
 from coursebell.storage.tables import metadata
-from factories import DAY, HOUR, NOW, open_school
+from factories import DAY, HOUR, NOW, identify, open_school
 
 TELLING = "Zebulon"  # stands in whatever is about the person
 
@@ -115,7 +115,7 @@ def test_the_erased_cannot_come_in_and_are_not_found_and_their_names_are_free(sc
     erase(school, person)
 
     with pytest.raises(UnauthenticatedError):
-        accounts.authenticate(school.registrar, token.secret, NOW)
+        identify(school.registrar, token.secret, NOW)
     with pytest.raises(NotFoundError):
         people.get_user(school.registrar, school.admin, person.id)
     assert school.user(email=person.email).id != person.id

@@ -12,6 +12,7 @@ TREATED = {
     "work": "grades stay; what was handed in and what graders wrote goes",
     "exemptions": "facts stay; what graders wrote goes",
     "standings": "facts stay",
+    "external_keys": "deleted",
     "events": "bodies are reduced to ids",
     "deliveries": "open ones are cancelled, bodies of reduced profiles go",
     "attempts": "what receivers answered goes",

@@ -25,3 +25,7 @@ def test_a_table_that_the_code_does_not_describe_is_found(database: Database) ->
 
 def test_the_migrations_are_one_line() -> None:
     assert list(check_migrations.forks()) == []
+
+
+def test_the_files_are_named_by_their_versions() -> None:
+    assert list(check_migrations.misnamed()) == []

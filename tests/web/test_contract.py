@@ -174,6 +174,7 @@ TEXTS = {
     ("/userfields", "name"): tables.user_fields.c.name,
     ("/userfields", "categoryName"): tables.user_fields.c.category_name,
     ("/courses", "title"): tables.courses.c.title,
+    ("/courses/{course_id}/elements", "title"): tables.elements.c.title,
     ("/offerings", "title"): tables.offerings.c.title,
     ("/offeringcategories", "name"): tables.offering_categories.c.name,
 }
@@ -183,6 +184,8 @@ EXACT = {
     ("/users", "role"): "",
     ("/userfields", "type"): "",
     ("/userfields", "categoryType"): "",
+    ("/courses/{course_id}/elements", "type"): "",
+    ("/courses/{course_id}/elements", "status"): "",
     ("/offerings", "offeringCategoryId"): "offeringCategoryIds",
     ("/offerings", "categoryId"): "offeringCategoryIds",
     ("/offerings", "tag"): "tags",
@@ -245,12 +248,13 @@ def test_every_parameter_of_every_list_has_its_test():
 @pytest.mark.parametrize(("path", "name"), named(TEXTS))
 def test_parameter_text(furnished, path, name):
     """A part of the text, whatever the case; `%` and `_` are ordinary; empty is none."""
-    school, _ = furnished
+    school, ids = furnished
+    address = path.format(**ids)
 
     for written in LIKE:
-        assert school.admin.list(f"{path}?{name}={quote(written)}"), written
+        assert school.admin.list(f"{address}?{name}={quote(written)}"), written
     for written in UNLIKE:
-        assert not school.admin.list(f"{path}?{name}={quote(written)}"), written
+        assert not school.admin.list(f"{address}?{name}={quote(written)}"), written
 
 
 @pytest.mark.parametrize(("path", "name"), named(EXACT))

@@ -55,12 +55,20 @@ const FILTERS = {
     placeholder: "@company.example",
   },
   passed: { filter: "registration.passed", label: "Passed", type: "boolean" },
+  type: {
+    filter: "element.type",
+    label: "Type of element",
+    choices: ["chalkboard", "test", "file", "assignment", "sco", "webarchive"],
+  },
 };
 
 const hook = (event, noun, description, filters) => {
   const subscriptions = (bundle) => address(bundle, `/subscription/${event}`);
   // An event has no id of its own in its body: its subject's will do.
-  const withId = (found) => ({ id: (found.registration || found.user).id, ...found });
+  const withId = (found) => ({
+    id: (found.registration || found.element || found.user).id,
+    ...found,
+  });
 
   return {
     key: event,
@@ -105,6 +113,12 @@ const hooks = [
     "Offering Completed",
     "Triggers when a user completes an offering, passed or failed.",
     ["offering", "title", "email", "passed"],
+  ),
+  hook(
+    "element_completed",
+    "Element Completed",
+    "Triggers when a user completes an element of a course.",
+    ["offering", "title", "email", "type"],
   ),
 ];
 

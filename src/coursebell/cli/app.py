@@ -11,9 +11,11 @@ import typer
 
 from coursebell.cli import (
     accounts,
+    backup,
     check_receiver,
     demo,
     doctor,
+    imports,
     listen,
     reconcile,
     schema,
@@ -42,6 +44,8 @@ app.add_typer(accounts.users, name="user")
 app.add_typer(accounts.tokens, name="token")
 app.add_typer(webhooks.app, name="webhook")
 app.command()(reconcile.reconcile)
+app.add_typer(imports.app, name="import")
+app.command()(backup.backup)
 app.command()(listen.listen)
 app.command("check-receiver")(check_receiver.check_receiver)
 app.command()(demo.demo)

@@ -14,7 +14,7 @@ from rich.console import Console
 from coursebell.cli.context import Invocation, clock, invocation_of
 from coursebell.cli.output import answer, as_json_array
 from coursebell.errors import CoursebellError
-from coursebell.services import deliveries, health, organizations
+from coursebell.services import deliveries, health, keys, organizations
 from coursebell.services.registrar import Registrar
 from coursebell.settings import Settings, unknown_variables
 from coursebell.storage import migrations
@@ -145,15 +145,23 @@ def judge_skew(skew: float) -> Finding:
 def _key(registrar: Registrar) -> Finding:
     if registrar.database.is_postgres:
         registrar.database.seal  # noqa: B018 raises when there is none
-    unreadable = health.list_unreadable_webhooks(registrar)
-    if not unreadable:
-        return _ok("key", "Every webhook's secret can be read.")
-    return _wrong(
-        "key",
-        f"The secrets of {len(unreadable)} webhooks cannot be read: {', '.join(unreadable[:3])}.",
-        "Add the key that they were stored with to COURSEBELL_SECRET_KEY, after the new one;"
-        " with SQLite, restore the key file beside the database.",
-    )
+    found = keys.examine_keys(registrar)
+    if found.unreadable:
+        first = ", ".join(found.unreadable[:3])
+        return _wrong(
+            "key",
+            f"The secrets of {len(found.unreadable)} webhooks cannot be read: {first}.",
+            "Add the key that they were stored with to COURSEBELL_SECRET_KEY, after the new one;"
+            " with SQLite, restore the key file beside the database.",
+        )
+    if found.outdated:
+        return _note(
+            "key",
+            f"Secrets of {len(found.outdated)} webhooks are stored with a key that is not the"
+            " first one.",
+            "Before you drop that key: coursebell db reseal",
+        )
+    return _ok("key", "Every webhook's secret can be read, with the first key alone.")
 
 
 def _deliveries(registrar: Registrar) -> Finding:
@@ -195,8 +203,8 @@ def _ok(about: str, found: str) -> Finding:
     return Finding(about=about, state=State.OK, found=found)
 
 
-def _note(about: str, found: str) -> Finding:
-    return Finding(about=about, state=State.NOTE, found=found)
+def _note(about: str, found: str, advice: str | None = None) -> Finding:
+    return Finding(about=about, state=State.NOTE, found=found, advice=advice)
 
 
 def _wrong(about: str, found: str, advice: str | None) -> Finding:

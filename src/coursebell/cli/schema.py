@@ -1,4 +1,4 @@
-"""`coursebell db`: the version of the database's schema."""
+"""`coursebell db`: the version of the database's schema, and the key it is sealed with."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import typer
 
 from coursebell.cli.context import invocation_of
 from coursebell.cli.output import say
+from coursebell.services import keys
 from coursebell.storage import migrations
 
-app = typer.Typer(no_args_is_help=False, help="The version of the database's schema.")
+app = typer.Typer(
+    no_args_is_help=False,
+    help="The version of the database's schema, and the key that seals what is secret in it.",
+)
 
 
 @app.command("upgrade")
@@ -40,3 +44,28 @@ def check(context: typer.Context) -> None:
     with invocation_of(context).registrar() as registrar:
         migrations.check(registrar.database)
     say(f"The database has schema {migrations.newest()}, as it should.")
+
+
+@app.command("reseal")
+def reseal(context: typer.Context) -> None:
+    """Seal every webhook's secrets with the first key, so that the other keys can be dropped.
+
+    COURSEBELL_SECRET_KEY names the new key first, then the old ones; every process has to be
+    restarted with it before. The exit code is 1 when something cannot be read with any of them.
+
+    For example:
+
+    `COURSEBELL_SECRET_KEY=NEW,OLD coursebell db reseal`
+    """
+    with invocation_of(context).registrar() as registrar:
+        migrations.check(registrar.database)
+        changed = keys.reseal(registrar)
+        found = keys.examine_keys(registrar)
+    say(f"Sealed the secrets of {changed} of {found.webhooks} webhooks anew.")
+    if found.first_is_enough:
+        say("The first key opens all of them. The others can be dropped: restart without them.")
+        return
+    for webhook_id in found.unreadable:
+        say(f"No key opens the secrets of webhook {webhook_id}.")
+    say("Do not drop any key. Add the missing one after the others, or delete these webhooks.")
+    raise typer.Exit(1)

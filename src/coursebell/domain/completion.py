@@ -34,6 +34,7 @@ class Command(StrEnum):
     EJECT = "eject"
     REOPEN = "reopen"
     HALT = "halt"  # the offering has ended
+    IMPORT = "import"  # as another system has decided it
 
 
 class Effect(StrEnum):
@@ -108,6 +109,12 @@ TRANSITIONS: dict[Command, dict[Status, Effect]] = {
         _F: Effect.NOTHING,
         _E: Effect.NOTHING,
     },
+    Command.IMPORT: {
+        _A: Effect.END,  # or EJECT, as it was there
+        _P: Effect.REGRADE,
+        _F: Effect.REGRADE,
+        _E: Effect.END,
+    },
 }
 
 
@@ -124,6 +131,7 @@ class Request:
     end_at: datetime | None = None  # backdates the end (administrators, with a reason)
     override: bool = False  # passes the windows (administrators, with a reason)
     reason: str | None = None
+    status: Status | None = None  # what another system decided (import); None: decided here
     element_id: str | None = None  # with a report (progress) or a verdict (grade_element)
     report: Report | None = None
     verdict: Verdict | None = None
@@ -203,6 +211,8 @@ def decide(
     does not. A `Transition` with `Effect.NOTHING` means: already so.
     """
     _check_grade(request)
+    if request.command is Command.IMPORT:
+        return _imported(request, registration, policy, now)
     effect = effect_of(request, registration, offering, now)
     match effect:
         case Effect.TOUCH:
@@ -446,6 +456,38 @@ def _reopened(registration: Registration) -> Registration:
         end_at=None,
         extended=True,
     )
+
+
+def _imported(
+    request: Request, registration: Registration, policy: Policy, now: datetime
+) -> Transition:
+    """As it was in another system, whose own rules may have decided; windows are passed over."""
+    end_at = _backdated(request.end_at or now, registration, now)
+    wanted = request.status or outcome_of(policy, done=True, grade=request.grade)
+    after = replace(
+        registration,
+        status=wanted,
+        grade=request.grade,
+        computed=False,
+        source=source_of(request, registration),
+        policy=policy if request.status is None else None,
+        begin_at=_begin_for(registration, end_at),
+        end_at=end_at,
+        grader_comment=request.comment or registration.grader_comment,
+    )
+    return Transition(
+        before=registration, after=after, effect=_effect_of_import(registration, after)
+    )
+
+
+def _effect_of_import(registration: Registration, after: Registration) -> Effect:
+    if after == replace(registration, policy=after.policy):
+        return Effect.NOTHING
+    if after.status is not Status.EJECTED:
+        return TRANSITIONS[Command.IMPORT][registration.status]
+    if registration.status is not Status.ACTIVE:
+        raise ConflictError(_how_it_ended(registration))
+    return Effect.EJECT
 
 
 def _repeats_grade(request: Request, registration: Registration) -> bool:

@@ -53,8 +53,7 @@ class NewEvent:
 
 def encode(document: Document) -> bytes:
     """Compact UTF-8 JSON; `Decimal` becomes a number rounded down to 4 decimals."""
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=_number)
-    return text.encode()
+    return _to_json(document).encode()
 
 
 def number(value: Decimal) -> float:
@@ -73,6 +72,9 @@ def _number(value: object) -> float:
     if isinstance(value, Decimal):
         return number(value)
     raise TypeError(f"{type(value).__name__} has no place in an event")
+
+
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_number).encode
 
 
 def without_empty(document: Mapping[str, object | None]) -> Document:

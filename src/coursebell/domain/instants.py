@@ -48,8 +48,8 @@ def format_instant(instant: datetime) -> str:
 
     A fraction of a second is cut off.
     """
-    wall = instant.astimezone(UTC).replace(tzinfo=None)
-    return f"{wall.isoformat(timespec='seconds')}Z"
+    universal = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return f"{universal.isoformat(timespec='seconds').removesuffix('+00:00')}Z"
 
 
 def parse_instant(text: str, zone: ZoneInfo, *, end: bool) -> datetime:

@@ -10,14 +10,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from uuid import uuid4
+from os import urandom
+from time import time_ns
 
 from coursebell.errors import ForbiddenError
 
 
 def new_id() -> str:
-    """A fresh public id: a random UUID as 32 lowercase hex characters."""
-    return uuid4().hex
+    """A fresh public id: a UUID of version 7 (RFC 9562) as 32 lowercase hex characters.
+
+    It begins with the millisecond and goes on with 74 random bits. So what is made together lies
+    together in every index, which spares a database most of the pages that random ids touch.
+    """
+    milliseconds = time_ns() // 1_000_000
+    bits = milliseconds << 80 | int.from_bytes(urandom(10)) & _RANDOM_BITS | _VERSION_7
+    return f"{bits:032x}"
+
+
+_RANDOM_BITS = 0x0FFF << 64 | 0x3FFF << 48 | 0xFFFF_FFFF_FFFF
+_VERSION_7 = 0x7000 << 64 | 0x8000 << 48  # with the variant of the RFC
 
 
 class Role(StrEnum):

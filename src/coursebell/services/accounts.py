@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,6 +14,7 @@ from coursebell.errors import InvalidInputError, NotFoundError, UnauthenticatedE
 from coursebell.services import trail
 from coursebell.services.registrar import Registrar
 from coursebell.storage import accounts, audit, people
+from coursebell.storage.accounts import Credential
 from coursebell.storage.database import Transaction
 
 _PREFIX = "cb_"
@@ -27,17 +29,26 @@ class NewToken:
     secret: str
 
 
-def authenticate(registrar: Registrar, secret: str, now: datetime) -> Actor:
-    """Who holds this token. Raises `UnauthenticatedError`."""
-    digest = _digest(secret)
+def authenticate(
+    registrar: Registrar, presented: Sequence[str], now: datetime
+) -> list[Actor | UnauthenticatedError]:
+    """Who holds these tokens: an actor for each, or the error of one that nobody holds."""
+    digests = [_digest(secret) for secret in presented]
     with registrar.database.snapshot() as tx:
-        credential = accounts.find_credential(tx, digest)
-    if credential is None:
-        raise UnauthenticatedError
-    used = credential.last_used_at
-    if used is None or now - used >= _REMEMBER_USE:
+        credentials = accounts.find_credentials(tx, set(digests))
+    used = {
+        each.token_id
+        for each in credentials.values()
+        if each.last_used_at is None or now - each.last_used_at >= _REMEMBER_USE
+    }
+    if used:
         with registrar.database.transaction() as tx:
-            accounts.record_use(tx, credential.token_id, now)
+            accounts.record_use(tx, used, now)
+    actors = {digest: _holder(credential) for digest, credential in credentials.items()}
+    return [actors.get(digest) or UnauthenticatedError() for digest in digests]
+
+
+def _holder(credential: Credential) -> Actor:
     return Actor(
         organization_id=credential.organization_id,
         role=credential.role,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from coursebell.domain.lists import DeliveryFilters, EventFilters, Page, Slice
@@ -17,7 +17,7 @@ from coursebell.domain.model import (
 from coursebell.errors import ConflictError, NotFoundError
 from coursebell.services.registrar import Registrar
 from coursebell.services.webhooks import deliverable_webhook
-from coursebell.storage import audit, deliveries, outbox, webhooks
+from coursebell.storage import audit, claims, deliveries, outbox, webhooks
 from coursebell.storage.audit import Change
 from coursebell.storage.deliveries import Backlog
 
@@ -103,4 +103,5 @@ def resend(registrar: Registrar, actor: Actor, delivery_id: str, now: datetime) 
 def measure_backlog(registrar: Registrar, now: datetime) -> Backlog:
     """How the deliveries of the whole installation stand, for its operator."""
     with registrar.database.snapshot() as tx:
-        return deliveries.measure_backlog(tx, now)
+        backlog = deliveries.measure_backlog(tx, now)
+        return replace(backlog, overdue_seconds=claims.overdue_seconds(tx, now))

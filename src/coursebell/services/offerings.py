@@ -137,12 +137,19 @@ def _check(tx: Transaction, actor: Actor, offering: Offering) -> None:
     wanted = set(offering.category_ids)
     if wanted and courses.known_categories(tx, actor.organization_id, wanted) != wanted:
         field_errors["offeringCategoryIds"] = "No offering category exists with one of these ids."
+    field_errors |= window_errors(offering)
+    if field_errors:
+        raise InvalidInputError(field_errors=field_errors)
+
+
+def window_errors(offering: Offering) -> dict[str, str]:
+    """What is wrong with its dates, by field."""
+    field_errors = {}
     if _is_backwards(offering.begin_at, offering.end_at):
         field_errors["endDate"] = "Must be after beginDate."
     if _is_backwards(offering.registration_begin_at, offering.registration_end_at):
         field_errors["registrationEndDate"] = "Must be after registrationBeginDate."
-    if field_errors:
-        raise InvalidInputError(field_errors=field_errors)
+    return field_errors
 
 
 def _is_backwards(begin: datetime | None, end: datetime | None) -> bool:

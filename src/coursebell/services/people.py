@@ -103,7 +103,7 @@ def insert_new_users(
             if error is not None:
                 raise error
             user = _user_of(each, organization, now)
-            _check_names(user, organization, taken)
+            check_names(user, organization, taken)
         except CoursebellError as exc:
             results.append(exc)
             continue
@@ -140,7 +140,7 @@ def change_user(
         if after.role is not Role.ADMIN and admins == {user_id}:
             raise InvalidInputError(field_errors={"role": "This is the last administrator."})
         wanted = {fold(after.email), fold(after.username)}
-        _check_names(after, organization, people.list_names(tx, organization.id, wanted))
+        check_names(after, organization, people.list_names(tx, organization.id, wanted))
         people.update_user(tx, organization.id, after, password_hash)
         audit.insert_changes(
             tx, [_updated(actor, before, after, has_password=password_hash is not None)], now
@@ -262,7 +262,8 @@ def _changed_user(before: User, changes: UserChanges, organization: Organization
     return after
 
 
-def _check_names(user: User, organization: Organization, taken: Sequence[people.Names]) -> None:
+def check_names(user: User, organization: Organization, taken: Sequence[people.Names]) -> None:
+    """Raise `InvalidInputError` where another user has one of the names, or the two differ."""
     if organization.sign_in is SignIn.EMAIL and user.username != user.email:
         rule = "Must equal the e-mail address, because this organization signs in by e-mail."
         raise InvalidInputError(field_errors={"username": rule})

@@ -22,6 +22,7 @@ from coursebell.services.registrar import Registrar
 from coursebell.storage import (
     agreements,
     audit,
+    external_keys,
     people,
     privacy,
     progress,
@@ -117,6 +118,7 @@ def _forget(
     privacy.cancel_open_deliveries(tx, keys, now)
     privacy.reduce_events(tx, keys)
     subjects = {user.id, *registration_ids}
+    external_keys.forget_keys(tx, organization.id, subjects)
     subjects |= privacy.list_token_subjects(tx, organization.id, user.id)
     privacy.scrub_audit(tx, organization.id, subjects)
 
@@ -125,11 +127,11 @@ def _tell(
     tx: Transaction, registrar: Registrar, actor: Actor, user_id: str, reason: str, now: datetime
 ) -> None:
     event = events.user_erased(event_id=new_id(), source=Source.ADMIN, now=now, user_id=user_id)
-    publish(tx, registrar, actor.organization_id, [event], now)
     change = audit.Change(
         actor=actor, action="user.erase", subject="user", subject_id=user_id, reason=reason
     )
     audit.insert_changes(tx, [change], now)
+    publish(tx, registrar, actor.organization_id, [event], now)
 
 
 def _check_may_export(actor: Actor, user_id: str) -> None:

@@ -23,15 +23,18 @@ def publish(
     organization_id: str,
     events: Sequence[NewEvent],
     now: datetime,
+    *,
+    is_told: bool = True,
 ) -> None:
     """Store `events` and what they owe to webhooks, and wake the dispatcher when this commits.
 
+    With `is_told` False they are stored alone: an import tells nobody, and a backfill can later.
     The last thing that a use case does: from here to the commit, others of the organization that
     publish have to wait (see `outbox.take_positions`).
     """
     if not events:
         return
-    subscriptions = webhooks.list_subscriptions(tx, organization_id)
+    subscriptions = webhooks.list_subscriptions(tx, organization_id) if is_told else []
     open_pairs = chains.lock_open_pairs(tx, _with_a_past(events)) if subscriptions else set()
     keys = outbox.insert_events(tx, organization_id, events)
     owed = [

@@ -5,7 +5,7 @@ API, schedule, progress in elements, deletion of a user and import all come thro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -39,7 +39,7 @@ from coursebell.errors import (
     NotFoundError,
 )
 from coursebell.logs import logger
-from coursebell.services import element_work, progress
+from coursebell.services import element_work, progress, trail
 from coursebell.services.element_work import Done
 from coursebell.services.progress import Progress
 from coursebell.services.publishing import publish
@@ -82,11 +82,20 @@ class _Batch:
     users: Mapping[str, User]
     active: dict[tuple[str, str], str]  # (user, offering) to the active registration, if known
     progress: Progress
+    arriving: Container[str]  # those that are not stored yet
     changed: dict[str, Registration]
     standings: dict[str, Standing]  # of those that ended in a course with elements
     reopened: set[str]
     events: list[NewEvent]
     changes: list[audit.Change]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrivals:
+    """Registrations that an import brings: active, and not stored yet."""
+
+    registrations: Sequence[Registration] = ()
+    actor: Actor
 
 
 def apply(
@@ -95,25 +104,38 @@ def apply(
     requests: Sequence[Request],
     now: datetime,
     tx: Transaction,
+    *,
+    arrivals: Arrivals | None = None,
+    is_told: bool = True,
 ) -> list[Applied]:
     """Carry out `requests`, one after the other, in a fixed number of statements.
 
     Each gives its transition or its error. Requests for the same registration see each other's
-    effect. Raises `RaceError` when another process was faster; the caller starts again.
+    effect. `arrivals` are stored as the requests leave them; one whose request fails is not. With
+    `is_told` False, webhooks are not told. Raises `RaceError` when another process was faster; the
+    caller starts again.
     """
-    batch = _load(tx, organization_id, requests, now)
+    new = () if arrivals is None else arrivals.registrations
+    batch = _load(tx, organization_id, requests, now, new)
     results: list[Applied] = []
     for request in requests:
         try:
             results.append(_carry_out(batch, request))
         except CoursebellError as exc:
             results.append(exc)
+    if arrivals is not None:
+        refused = {
+            request.registration_id
+            for request, result in zip(requests, results, strict=True)
+            if isinstance(result, CoursebellError)
+        }
+        _store_arrivals(tx, batch, arrivals, refused)
     registrations.update_registrations(tx, batch.changed.values())
     batch.progress.save(tx, organization_id)
     stored_progress.delete_standings(tx, batch.reopened)
     stored_progress.insert_standings(tx, organization_id, batch.standings)
     audit.insert_changes(tx, batch.changes, now)
-    publish(tx, registrar, organization_id, batch.events, now)
+    publish(tx, registrar, organization_id, batch.events, now, is_told=is_told)
     return results
 
 
@@ -135,11 +157,42 @@ def report_completions(registrar: Registrar, results: Iterable[Applied]) -> None
             )
 
 
+def _store_arrivals(
+    tx: Transaction, batch: _Batch, arrivals: Arrivals, refused: Container[str]
+) -> None:
+    """Insert those that nothing is wrong with; what is told of each begins with its enrolment."""
+    stored = [each for each in arrivals.registrations if each.id not in refused]
+    final = [batch.changed.pop(each.id, each) for each in stored]
+    registrations.insert_registrations(tx, arrivals.actor.organization_id, final)
+    batch.events[:0] = [_arrival_event(batch, each) for each in stored]
+    batch.changes += [
+        trail.change(arrivals.actor, "registration.import", None, each) for each in final
+    ]
+
+
+def _arrival_event(batch: _Batch, registration: Registration) -> NewEvent:
+    return events.registration_event(
+        event_id=new_id(),
+        name=EventName.OFFERING_REGISTERED,
+        source=Source.ADMIN,
+        now=batch.now,
+        user=batch.users[registration.user_id],
+        registration=registration,
+        registration_part=events.identity_part(registration),
+        offering=batch.offerings[registration.offering_id].offering,
+    )
+
+
 def _load(
-    tx: Transaction, organization_id: str, requests: Sequence[Request], now: datetime
+    tx: Transaction,
+    organization_id: str,
+    requests: Sequence[Request],
+    now: datetime,
+    new: Sequence[Registration],
 ) -> _Batch:
-    wanted = {request.registration_id for request in requests}
-    rows = dict(registrations.lock_registrations(tx, organization_id, wanted))
+    wanted = {request.registration_id for request in requests} - {each.id for each in new}
+    rows = dict(registrations.lock_registrations(tx, organization_id, wanted)) if wanted else {}
+    rows |= {each.id: each for each in new}
     reopened = {
         (row.user_id, row.offering_id)
         for request in requests
@@ -161,6 +214,7 @@ def _load(
         progress=progress.load(tx, organization_id, decided.values(), ruled),
         users=people.list_users_by_id(tx, organization_id, {row.user_id for row in rows.values()}),
         active=dict(registrations.active_attempts(tx, reopened)) if reopened else {},
+        arriving={each.id for each in new},
         changed={},
         standings={},
         reopened=set(),
@@ -270,6 +324,8 @@ def _take(
     pair = (after.user_id, after.offering_id)
     if after.status is not Status.ACTIVE and batch.active.get(pair) == after.id:
         del batch.active[pair]
+    if after.id in batch.arriving:
+        return transition  # noted once, as it is stored
     if name is not None or transition.before.begin_at is None or request.override:
         batch.changes.append(_change(request, transition))
     return transition

@@ -24,6 +24,7 @@ class Trigger(StrEnum):
     USER_CREATED = EventName.USER_CREATED.value
     OFFERING_REGISTERED = EventName.OFFERING_REGISTERED.value
     OFFERING_COMPLETED = EventName.OFFERING_COMPLETED.value
+    ELEMENT_COMPLETED = EventName.ELEMENT_COMPLETED.value
 
     @property
     def event(self) -> EventName:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from coursebell.domain.lists import Page, Slice
 from coursebell.domain.model import Role, Token
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import slice_of
+from coursebell.storage.prepared import Prepared, among
 from coursebell.storage.tables import tokens, users
 
 
@@ -40,33 +41,36 @@ def insert_token(tx: Transaction, organization_id: str, token: Token, digest: st
     )
 
 
-def find_credential(tx: Transaction, digest: str) -> Credential | None:
-    """The one query that names no organization: the token is what says which."""
-    query = (
-        select(
-            tokens.c.id,
-            tokens.c.organization_id,
-            tokens.c.user_id,
-            tokens.c.last_used_at,
-            users.c.role,
+def find_credentials(tx: Transaction, digests: set[str]) -> Mapping[str, Credential]:
+    """By digest. The one query that names no organization: the token is what says which."""
+    return {
+        row.digest: Credential(
+            token_id=row.id,
+            organization_id=row.organization_id,
+            user_id=row.user_id,
+            role=Role(row.role),
+            last_used_at=row.last_used_at,
         )
-        .join(users, users.c.id == tokens.c.user_id)
-        .where(tokens.c.digest == digest, users.c.deleted_at.is_(None))
-    )
-    row = tx.execute(query).one_or_none()
-    if row is None:
-        return None
-    return Credential(
-        token_id=row.id,
-        organization_id=row.organization_id,
-        user_id=row.user_id,
-        role=Role(row.role),
-        last_used_at=row.last_used_at,
-    )
+        for row in _CREDENTIALS.rows(tx, digests=digests)
+    }
 
 
-def record_use(tx: Transaction, token_id: str, now: datetime) -> None:
-    tx.execute(update(tokens).where(tokens.c.id == token_id).values(last_used_at=now))
+_CREDENTIALS = Prepared(
+    select(
+        tokens.c.digest,
+        tokens.c.id,
+        tokens.c.organization_id,
+        tokens.c.user_id,
+        tokens.c.last_used_at,
+        users.c.role,
+    )
+    .join(users, users.c.id == tokens.c.user_id)
+    .where(among(tokens.c.digest, "digests"), users.c.deleted_at.is_(None))
+)
+
+
+def record_use(tx: Transaction, token_ids: set[str], now: datetime) -> None:
+    tx.execute(update(tokens).where(tokens.c.id.in_(token_ids)).values(last_used_at=now))
 
 
 def find_token(tx: Transaction, organization_id: str, token_id: str) -> Token | None:

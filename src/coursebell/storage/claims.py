@@ -9,17 +9,16 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    BindParameter,
     ColumnElement,
     Float,
     Row,
     String,
+    Update,
     and_,
     bindparam,
     case,
     exists,
     func,
-    insert,
     literal,
     or_,
     select,
@@ -31,6 +30,7 @@ from coursebell.domain.model import Attempt, DeliveryKind, DeliveryStatus
 from coursebell.storage.chains import DUE, ORDERED_KINDS, PENDING, in_turn, release_successors
 from coursebell.storage.columns import Instant
 from coursebell.storage.database import Transaction
+from coursebell.storage.prepared import Batch, Given, Prepared, among, clock, insertion, later
 from coursebell.storage.tables import attempts, deliveries, events, webhooks
 from coursebell.storage.waking import RUN_ID_LENGTH
 from coursebell.storage.webhooks import IS_ACTIVE
@@ -133,42 +133,53 @@ def claim(
     ]
     if not keys:
         return []
-    leased = update(deliveries).where(deliveries.c.key.in_(keys))
-    until = tx.later(now, literal(lease_seconds, Float()))
-    tx.execute(leased.values(lease=lease, due_at=until))
-    query = (
-        select(
-            deliveries.c.key,
-            deliveries.c.id,
-            deliveries.c.webhook_id,
-            deliveries.c.organization_id,
-            deliveries.c.kind,
-            deliveries.c.attempts,
-            events.c.id.label("event_id"),
-            events.c.name,
-            events.c.occurred_at,
-            events.c.user_id,
-            events.c.registration_id,
-            events.c.registration_seq,
-            events.c.element_id,
-            func.coalesce(deliveries.c.body, events.c.body).label("bytes"),
-        )
-        .join(events, events.c.key == deliveries.c.event_key)
-        .where(deliveries.c.key.in_(keys))
-        .order_by(deliveries.c.key)
+    _LEASE.run(tx, keys=keys, lease=lease, lease_seconds=lease_seconds, now=now)
+    return [_claimed(row, lease) for row in _READ_CLAIMED.rows(tx, keys=keys)]
+
+
+_LEASE = Prepared(
+    update(deliveries)
+    .where(among(deliveries.c.key, "keys"))
+    .values(
+        lease=bindparam("lease", type_=String()),
+        due_at=later(bindparam("lease_seconds", type_=Float())),
     )
-    return [_claimed(row, lease) for row in tx.execute(query)]
+)
+_READ_CLAIMED = Prepared(
+    select(
+        deliveries.c.key,
+        deliveries.c.id,
+        deliveries.c.webhook_id,
+        deliveries.c.organization_id,
+        deliveries.c.kind,
+        deliveries.c.attempts,
+        events.c.id.label("event_id"),
+        events.c.name,
+        events.c.occurred_at,
+        events.c.user_id,
+        events.c.registration_id,
+        events.c.registration_seq,
+        events.c.element_id,
+        func.coalesce(deliveries.c.body, events.c.body).label("bytes"),
+    )
+    .join(events, events.c.key == deliveries.c.event_key)
+    .where(among(deliveries.c.key, "keys"))
+    .order_by(deliveries.c.key)
+)
 
 
 def _due_keys(tx: Transaction, webhook_id: str, room: int, now: datetime) -> list[int]:
-    query = (
-        select(deliveries.c.key)
-        .where(deliveries.c.webhook_id == webhook_id, DUE, deliveries.c.due_at <= tx.clock(now))
-        .order_by(deliveries.c.due_at, deliveries.c.key)
-        .limit(room)
-        .with_for_update(skip_locked=True)
-    )
-    return list(tx.execute(query).scalars())
+    rows = _DUE_KEYS.rows(tx, webhook_id=webhook_id, room=room, now=now)
+    return [row.key for row in rows]
+
+
+_DUE_KEYS = Prepared(
+    select(deliveries.c.key)
+    .where(deliveries.c.webhook_id == bindparam("webhook_id"), DUE, deliveries.c.due_at <= clock())
+    .order_by(deliveries.c.due_at, deliveries.c.key)
+    .limit(bindparam("room", type_=BigInteger()))
+    .with_for_update(skip_locked=True)
+)
 
 
 def _claimed(row: Row[Any], lease: str) -> Claimed:
@@ -209,8 +220,8 @@ def record(tx: Transaction, results: Sequence[Recorded], now: datetime) -> Recor
     rows = [_if_held(result, owned[result.key]) for result in results if result.key in owned]
     if not rows:
         return Recording(keys=frozenset(), released=0)
-    tx.execute(_RECORD.values(due_at=_due_after(tx, now)), [_outcome_row(r, now) for r in rows])
-    tx.execute(insert(attempts), [_attempt_row(result) for result in rows])
+    _RECORD.run(tx, [_outcome_row(result, now) for result in rows], now=now)
+    _INSERT_ATTEMPTS.run(tx, map(_attempt_row, rows))
     settled = [
         result.key
         for result in rows
@@ -222,19 +233,22 @@ def record(tx: Transaction, results: Sequence[Recorded], now: datetime) -> Recor
 
 def _owned(tx: Transaction, results: Sequence[Recorded]) -> dict[int, Row[Any]]:
     leases = {result.key: result.lease for result in results}
-    query = (
-        select(
-            deliveries.c.key,
-            deliveries.c.lease,
-            deliveries.c.kind,
-            IS_ACTIVE.label("is_active"),
-        )
-        .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
-        .where(deliveries.c.key.in_(leases))
-        .order_by(deliveries.c.key)
-        .with_for_update(of=deliveries)
+    rows = _LOCK_LEASED.rows(tx, keys=leases)
+    return {row.key: row for row in rows if row.lease == leases[row.key]}
+
+
+_LOCK_LEASED = Prepared(
+    select(
+        deliveries.c.key,
+        deliveries.c.lease,
+        deliveries.c.kind,
+        IS_ACTIVE.label("is_active"),
     )
-    return {row.key: row for row in tx.execute(query) if row.lease == leases[row.key]}
+    .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
+    .where(among(deliveries.c.key, "keys"))
+    .order_by(deliveries.c.key)
+    .with_for_update(of=deliveries)
+)
 
 
 def _if_held(result: Recorded, row: Row[Any]) -> Recorded:
@@ -243,53 +257,76 @@ def _if_held(result: Recorded, row: Row[Any]) -> Recorded:
     return result
 
 
-_NEW_STATUS: BindParameter[str] = bindparam("new_status", type_=String())
-_STAYS = and_(
-    deliveries.c.status != DeliveryStatus.PENDING, _NEW_STATUS != DeliveryStatus.DELIVERED
-)
-_RECORD = (
-    update(deliveries)
-    .where(deliveries.c.key == bindparam("row_key"))
-    .values(
-        status=case((_STAYS, deliveries.c.status), else_=_NEW_STATUS),
-        attempts=deliveries.c.attempts + 1,
-        lease=None,
-        finished_at=case(
-            (_STAYS, deliveries.c.finished_at), else_=bindparam("finished", type_=Instant())
-        ),
-        last_outcome=bindparam("outcome"),
+def _recorded(given: Given) -> Update:
+    stays = and_(
+        deliveries.c.status != DeliveryStatus.PENDING, given["status"] != DeliveryStatus.DELIVERED
     )
+    return (
+        update(deliveries)
+        .where(deliveries.c.key == given["row_key"])
+        .values(
+            status=case((stays, deliveries.c.status), else_=given["status"]),
+            attempts=deliveries.c.attempts + 1,
+            lease=None,
+            due_at=later(given["delay"]),
+            finished_at=case((stays, deliveries.c.finished_at), else_=given["finished_at"]),
+            last_outcome=given["outcome"],
+        )
+    )
+
+
+_RECORD = Batch(
+    {
+        "row_key": deliveries.c.key,
+        "status": deliveries.c.status,
+        "delay": Float(),
+        "finished_at": deliveries.c.finished_at,
+        "outcome": deliveries.c.last_outcome,
+    },
+    _recorded,
 )
 
 
-def _due_after(tx: Transaction, now: datetime) -> ColumnElement[Any]:
-    return tx.later(now, bindparam("delay", type_=Float()))
+def _outcome_row(result: Recorded, now: datetime) -> tuple[object, ...]:
+    finished_at = None if result.status.is_open else now
+    return (
+        result.key,
+        result.status,
+        result.delay_seconds,
+        finished_at,
+        result.attempt.outcome,
+    )
 
 
-def _outcome_row(result: Recorded, now: datetime) -> dict[str, Any]:
-    return {
-        "row_key": result.key,
-        "new_status": result.status,
-        "delay": result.delay_seconds,
-        "finished": None if result.status.is_open else now,
-        "outcome": result.attempt.outcome,
-    }
+_INSERT_ATTEMPTS = insertion(
+    attempts,
+    "delivery_key",
+    "number",
+    "started_at",
+    "duration_ms",
+    "outcome",
+    "status_code",
+    "address",
+    "response_headers",
+    "response_body",
+    "truncated",
+)
 
 
-def _attempt_row(result: Recorded) -> dict[str, Any]:
+def _attempt_row(result: Recorded) -> tuple[object, ...]:
     attempt = result.attempt
-    return {
-        "delivery_key": result.key,
-        "number": attempt.number,
-        "started_at": attempt.started_at,
-        "duration_ms": attempt.duration_ms,
-        "outcome": attempt.outcome,
-        "status_code": attempt.status_code,
-        "address": attempt.address,
-        "response_headers": attempt.response_headers,
-        "response_body": attempt.response_body,
-        "truncated": attempt.truncated,
-    }
+    return (
+        result.key,
+        attempt.number,
+        attempt.started_at,
+        attempt.duration_ms,
+        attempt.outcome,
+        attempt.status_code,
+        attempt.address,
+        attempt.response_headers,
+        attempt.response_body,
+        attempt.truncated,
+    )
 
 
 def release(tx: Transaction, claimed: Mapping[int, str], now: datetime) -> None:

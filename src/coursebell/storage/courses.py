@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Row, delete, exists, insert, select, update
@@ -76,6 +77,27 @@ def find_course(
     )
     row = tx.execute(query.with_for_update() if for_update else query).one_or_none()
     return None if row is None else _course(row)
+
+
+def ids_by_title(
+    tx: Transaction, organization_id: str, titles: set[str]
+) -> Mapping[str, list[str]]:
+    """The courses of each title that has any, oldest first."""
+    query = select(courses.c.title, courses.c.id).where(
+        courses.c.organization_id == organization_id, courses.c.title.in_(titles)
+    )
+    found: dict[str, list[str]] = {}
+    for row in tx.execute(query.order_by(courses.c.key)):
+        found.setdefault(row.title, []).append(row.id)
+    return found
+
+
+def known_courses(tx: Transaction, organization_id: str, wanted: set[str]) -> set[str]:
+    """Those ids among `wanted` that are courses."""
+    query = select(courses.c.id).where(
+        courses.c.organization_id == organization_id, courses.c.id.in_(wanted)
+    )
+    return set(tx.execute(query).scalars())
 
 
 def list_courses(

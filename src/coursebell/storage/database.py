@@ -107,6 +107,12 @@ class Database:
         return self.url.get_backend_name() == "postgresql"
 
     @property
+    def url_without_password(self) -> str:
+        """As a person or another program writes it."""
+        bare = self.url._replace(drivername=self.url.get_backend_name(), password=None)
+        return bare.render_as_string()
+
+    @property
     def path(self) -> Path | None:
         """The SQLite file; None on PostgreSQL."""
         return None if self.is_postgres else Path(self.url.database or "")

@@ -120,6 +120,7 @@ class Backlog:
     failed: int
     disabled_webhooks: int
     oldest_pending_seconds: float  # 0 without any
+    overdue_seconds: float = 0.0  # how long one has been due that nobody took
 
 
 def measure_backlog(tx: Transaction, now: datetime) -> Backlog:

@@ -101,6 +101,26 @@ _RULED = Prepared(
 )
 
 
+def ids_by_title(
+    tx: Transaction, organization_id: str, titles: set[str]
+) -> Mapping[str, list[str]]:
+    """The offerings of each title that has any, oldest first."""
+    found: dict[str, list[str]] = {}
+    for row in _BY_TITLE.rows(tx, organization_id=organization_id, titles=titles):
+        found.setdefault(row.title, []).append(row.id)
+    return found
+
+
+_BY_TITLE = Prepared(
+    select(offerings.c.title, offerings.c.id)
+    .where(
+        offerings.c.organization_id == bindparam("organization_id"),
+        among(offerings.c.title, "titles"),
+    )
+    .order_by(offerings.c.key)
+)
+
+
 def list_offerings(
     tx: Transaction, organization_id: str, filters: OfferingFilters, page: Page, now: datetime
 ) -> Slice[Offering]:

@@ -118,6 +118,17 @@ def update_user(
     tx.execute(update(users).where(_is(organization_id, user.id)).values(values))
 
 
+def update_users(tx: Transaction, organization_id: str, changed: Sequence[User]) -> None:
+    """Write what may change of them all. Raises `RaceError` when a name was taken meanwhile."""
+    rows = [{"row_id": user.id, **_changeable(user)} for user in changed]
+    if rows:
+        statement = update(users).where(
+            users.c.organization_id == organization_id, users.c.id == bindparam("row_id")
+        )
+        names = rows[0].keys() - {"row_id"}
+        tx.execute(statement.values({name: bindparam(name) for name in names}), rows)
+
+
 def _changeable(user: User) -> dict[str, Any]:
     return {
         "first_name": user.first_name,

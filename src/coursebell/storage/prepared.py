@@ -99,9 +99,7 @@ class Batch:
         parameters = compiled.bound(shared, dict(zip(self._types, columns, strict=True)))
         if tx.is_postgres:
             return compiled.read(_execute(tx, compiled.sql, parameters))
-        return [  # executemany throws away what it is given back
-            row for each in parameters for row in compiled.read(_execute(tx, compiled.sql, each))
-        ]
+        return compiled.read(_Each(tx, compiled.sql, parameters))
 
     def _compiled_for(self, tx: Transaction) -> _Compiled:
         dialect = tx.connection.dialect
@@ -212,6 +210,28 @@ def _clock_on_postgres(_element: _clock, _compiler: SQLCompiler, **_kw: Any) -> 
     return "statement_timestamp()"
 
 
+class _later(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL it is
+    inherit_cache = True
+    type = Instant()
+
+
+def later(seconds: ColumnElement[float]) -> ColumnElement[datetime]:
+    """`Transaction.later` for prepared statements, which are given `now`."""
+    return _later(clock(), seconds)
+
+
+@compiles(_later, "sqlite")
+def _later_on_sqlite(element: _later, compiler: SQLCompiler, **kw: Any) -> str:
+    start, seconds = (compiler.process(each, **kw) for each in element.clauses)
+    return f"({start} + CAST({seconds} * 1000000 AS INTEGER))"
+
+
+@compiles(_later, "postgresql")
+def _later_on_postgres(element: _later, compiler: SQLCompiler, **kw: Any) -> str:
+    start, seconds = (compiler.process(each, **kw) for each in element.clauses)
+    return f"({start} + make_interval(secs => {seconds}))"
+
+
 def _parameters(types: Mapping[str, TypeEngine[Any]]) -> Given:
     return {name: sa.bindparam(name, type_=kind) for name, kind in types.items()}
 
@@ -318,6 +338,20 @@ def _binder(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
 
 def _reader(kind: TypeEngine[Any], dialect: Dialect, code: object) -> _Process | None:
     return kind.dialect_impl(dialect).result_processor(dialect, code)
+
+
+class _Each:
+    """What a statement gives for each set of parameters; `executemany` would throw it away."""
+
+    def __init__(self, tx: Transaction, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
+        self._rows: list[Any] = []
+        for each in parameters:
+            cursor = _execute(tx, sql, each)
+            self._rows += cursor.fetchall()
+        self.description = cursor.description
+
+    def fetchall(self) -> list[Any]:
+        return self._rows
 
 
 def _execute(tx: Transaction, sql: str, parameters: Any, *, many: bool = False) -> Any:

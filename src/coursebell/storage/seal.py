@@ -25,10 +25,19 @@ class Seal:
     def __init__(self, keys: Sequence[str]) -> None:
         if not keys:
             raise ConfigurationError("COURSEBELL_SECRET_KEY must name at least one key.")
-        self._fernet = MultiFernet([Fernet(_derive(key)) for key in keys])
+        fernets = [Fernet(_derive(key)) for key in keys]
+        self._first, self._fernet = fernets[0], MultiFernet(fernets)
 
     def seal(self, secret: bytes) -> bytes:
         return self._fernet.encrypt(secret)
+
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether the first key opens it, and so alone would do."""
+        try:
+            self._first.decrypt(sealed)
+        except InvalidToken:
+            return False
+        return True
 
     def open(self, sealed: bytes) -> bytes:
         """Raise `SealError` when no key fits."""

@@ -418,6 +418,25 @@ attempts = Table(
 )
 Index("attempts_of_delivery", attempts.c.delivery_key, attempts.c.number)
 
+external_keys = Table(
+    "external_keys",
+    metadata,
+    _key(),
+    _reference("organization_id", "organizations"),
+    Column("subject", String(16), nullable=False),
+    Column("external_key", Text, nullable=False),  # what another system calls it
+    Column("subject_id", String(32), nullable=False),
+    Column("digest", String(32), nullable=False),  # of the line that was imported last
+)
+Index(
+    "external_keys_unique",
+    external_keys.c.organization_id,
+    external_keys.c.subject,
+    external_keys.c.external_key,
+    unique=True,
+)
+Index("external_keys_of_subject", external_keys.c.subject_id)
+
 audit = Table(
     "audit",
     metadata,

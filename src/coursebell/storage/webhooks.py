@@ -173,12 +173,6 @@ def open_secrets(tx: Transaction, organization_id: str, webhook_id: str, seal: S
     return [seal.open(sealed).decode() for sealed in tx.execute(query).scalars()]
 
 
-def list_sealed_secrets(tx: Transaction) -> list[tuple[str, bytes]]:
-    """The id and the sealed secret of every webhook there is, of all organizations."""
-    query = select(webhooks.c.id, webhooks.c.secret_sealed).where(webhooks.c.deleted_at.is_(None))
-    return [(row.id, row.secret_sealed) for row in tx.execute(query)]
-
-
 def _target(row: Row[Any]) -> Target:
     return Target(
         webhook_id=row.id,

@@ -12,10 +12,11 @@ from coursebell.services import accounts
 from coursebell.services.registrar import Registrar
 from coursebell.web import docs, errors, health, openapi
 from coursebell.web.api import v5, zapier
-from coursebell.web.auth import Authenticate
+from coursebell.web.auth import Authenticate, Porter
 from coursebell.web.bases import Bases
 from coursebell.web.batches import Together
 from coursebell.web.health import Measured
+from coursebell.web.routes import ApiRoute, Switchboard
 from coursebell.web.valve import Valve
 
 MAX_REQUESTS = 500
@@ -54,8 +55,9 @@ def assemble(
         telemetry={"auto_configure": False},
     )
     app.state.registrar = registrar
-    app.state.authenticate = authenticate
+    app.state.porter = Porter(registrar, authenticate)
     app.state.together = Together(registrar)
+    app.add_middleware(Switchboard, routes=[route for each in routers for route in _routes(each)])
     app.add_middleware(Bases)
     app.add_middleware(errors.LastResort)
     errors.install(app)
@@ -64,3 +66,7 @@ def assemble(
     for router in routers:
         app.include_router(router)
     return app
+
+
+def _routes(router: APIRouter) -> list[ApiRoute]:
+    return [route for route in router.routes if isinstance(route, ApiRoute)]

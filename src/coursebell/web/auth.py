@@ -13,17 +13,19 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from coursebell.domain.model import Actor, Role
-from coursebell.errors import UnauthenticatedError
+from coursebell.errors import CoursebellError, UnauthenticatedError
 from coursebell.services import organizations
 from coursebell.services.registrar import Registrar
-from coursebell.web.batches import Together
+from coursebell.web.batches import Batches, Together
 from coursebell.web.fields import instant_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Item = TypeVar("Item")
 
-Authenticate: TypeAlias = Callable[[Registrar, str, datetime], Actor]
+Authenticate: TypeAlias = Callable[
+    [Registrar, Sequence[str], datetime], Sequence[Actor | CoursebellError]
+]
 
 _MAX_TOKEN = 200  # characters; ours are far shorter
 
@@ -73,6 +75,27 @@ class Caller:
         return instant_of(written, await self.zone(), name, end=end)
 
 
+class Porter:
+    """Finds out whose tokens they are; those that come at the same time, in one query.
+
+    Nothing is remembered between two queries, so a revoked token opens nothing from then on.
+    """
+
+    def __init__(self, registrar: Registrar, authenticate: Authenticate) -> None:
+        def look_up(shown: Sequence[tuple[str, datetime]]) -> Sequence[Actor | CoursebellError]:
+            latest = max(now for _, now in shown)
+            return authenticate(registrar, [token for token, _ in shown], latest)
+
+        self._batches = Batches(look_up)
+
+    async def identify(self, token: str, now: datetime) -> Actor:
+        """Raises UnauthenticatedError."""
+        found = await self._batches.submit((token, now))
+        if isinstance(found, CoursebellError):
+            raise found
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """Lets in who has `role` or more. Every route of the APIs stands behind one."""
@@ -80,20 +103,12 @@ class Gate:
     role: Role
     token_of: Callable[[Request], str]
 
-    async def admit(self, request: Request) -> None:
-        """Remember the caller. Raises UnauthenticatedError and ForbiddenError."""
-        now = datetime.now(UTC)
-        registrar: Registrar = request.app.state.registrar
-        authenticate: Authenticate = request.app.state.authenticate
-        actor = await run_in_threadpool(authenticate, registrar, self.token_of(request), now)
-        actor.require(self.role)
-        request.scope["coursebell.caller"] = Caller(
-            actor=actor, now=now, registrar=registrar, together=request.app.state.together
-        )
-
     async def __call__(self, request: Request) -> Caller:
-        caller: Caller = request.scope["coursebell.caller"]
-        return caller
+        """Who calls. Raises UnauthenticatedError and ForbiddenError."""
+        state, now = request.app.state, datetime.now(UTC)
+        actor = await state.porter.identify(self.token_of(request), now)
+        actor.require(self.role)
+        return Caller(actor=actor, now=now, registrar=state.registrar, together=state.together)
 
 
 def bearer_token(request: Request) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from email.message import Message
 from typing import TypeAlias
 
+from fastapi._compat import ModelField
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from coursebell.errors import InvalidInputError
-from coursebell.web.errors import TooLargeError, UnsupportedMediaTypeError
+from coursebell.web.errors import TooLargeError, UnsupportedMediaTypeError, refusal_of
 from coursebell.web.rules import shortened
 
 Json: TypeAlias = "str | int | Decimal | bool | list[Json] | dict[str, Json] | None"
@@ -28,22 +29,26 @@ _find_surrogate_escape = re.compile(r"\\u[dD][89a-fA-F]").search
 class JsonRequest(Request):
     """A request whose body is a JSON object, its numbers exact, no larger than `limit` bytes."""
 
-    async def read(self, limit: int, validate: Callable[[Json], object]) -> None:
+    body_object: Json | BaseModel = None  # None: it has no body
+
+    async def read(self, limit: int, field: ModelField) -> None:
         """Take in the body, if there is one; a long one is parsed and validated on a thread.
 
-        What `validate` makes of a long body stands for its JSON from then on. Raises
-        TooLargeError, UnsupportedMediaTypeError, InvalidInputError and what `validate` raises.
+        Then the model of `field` stands for its JSON. Raises TooLargeError,
+        UnsupportedMediaTypeError and InvalidInputError.
         """
-        self._body = await self._read_bytes(limit)
-        if not self._body:
+        raw = await self._read_bytes(limit)
+        if not raw:
             return
         require_json(self.headers.get("content-type"), self.headers.get("content-encoding"))
-        if len(self._body) < _LONG:
-            self._json = self.scope["coursebell.body"] = parse_object(self._body)
+        if len(raw) < _LONG:
+            self.body_object = self.scope["coursebell.body"] = parse_object(raw)
             return
-        found = await run_in_threadpool(parse_object, self._body)
+        found = await run_in_threadpool(parse_object, raw)
         self.scope["coursebell.body"] = found
-        self._json = await run_in_threadpool(validate, found)
+        self.body_object, problems = await run_in_threadpool(field.validate, found, loc=("body",))
+        if problems:
+            raise refusal_of(problems)
 
     async def _read_bytes(self, limit: int) -> bytes:
         # A length that is announced is refused before a byte of it is read.
@@ -61,6 +66,8 @@ class JsonRequest(Request):
 
 def require_json(content_type: str | None, content_encoding: str | None) -> None:
     """Raise UnsupportedMediaTypeError unless the headers announce plain JSON in UTF-8."""
+    if content_type == "application/json" and content_encoding is None:
+        return
     message = Message()
     message["content-type"] = content_type or "application/octet-stream"
     subtype = message.get_content_subtype()
@@ -83,12 +90,7 @@ def parse_object(raw: bytes) -> dict[str, Json]:
     """
     try:
         text = raw.decode("utf-8-sig")
-        value = json.loads(
-            text,
-            parse_float=_decimal,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_object,
-        )
+        value = _decoder.decode(text)
         if _find_surrogate_escape(text):
             json.dumps(value, ensure_ascii=False, default=str).encode()
     except UnicodeError as exc:
@@ -120,6 +122,11 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     if len(found) < len(pairs):
         raise _malformed(f'"{shortened(_first_repeated(pairs))}" stands in one object twice')
     return found
+
+
+_decoder = json.JSONDecoder(
+    parse_float=_decimal, parse_constant=_refuse_constant, object_pairs_hook=_object
+)
 
 
 def _first_repeated(pairs: list[tuple[str, Json]]) -> str:

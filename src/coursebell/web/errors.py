@@ -143,6 +143,17 @@ def response_to(error: CoursebellError) -> Response:
     return error_response(status, answer_to(error), _HEADERS.get(status))
 
 
+async def answered(request: Request, error: Exception) -> Response:
+    """The answer to `error`, as `install` arranges it. Raises what nobody foresaw."""
+    match error:
+        case CoursebellError():
+            return await _answer_domain_error(request, error)
+        case HTTPException():
+            return await _answer_http_exception(request, error)
+        case _:
+            raise error
+
+
 async def _answer_domain_error(request: Request, error: CoursebellError) -> Response:
     if isinstance(error, ConfigurationError | SealError | UnavailableError):
         _log.error("request.failed", path=request.url.path, error=str(error))

@@ -1,21 +1,29 @@
-"""Schema versions: upgrading, and refusing to run ahead of or behind the code."""
+"""Schema versions: upgrading, and refusing to run ahead of or behind the code.
+
+Only upgrading loads Alembic: every process of the server asks for the version and none needs more.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+import sqlalchemy as sa
 
 from coursebell.errors import SchemaVersionError
 from coursebell.storage.database import Database
 
+_FOLDER = Path(__file__).parent
+_VERSION = sa.table("alembic_version", sa.column("version_num", sa.String()))
+
+
+def known() -> list[str]:
+    """The schema versions of this code, oldest first: its migrations' files begin with them."""
+    return sorted(path.name.partition("_")[0] for path in _FOLDER.glob("versions/[0-9]*.py"))
+
 
 def newest() -> str:
     """The schema version this code is written for."""
-    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+    return known()[-1]
 
 
 def current(database: Database) -> str | None:
@@ -26,7 +34,10 @@ def current(database: Database) -> str | None:
     if database.path is not None and not database.path.exists():
         return None
     with database.snapshot() as tx:
-        return MigrationContext.configure(tx.connection).get_current_revision()
+        if not sa.inspect(tx.connection).has_table(_VERSION.name):
+            return None
+        found: str | None = tx.execute(sa.select(_VERSION.c.version_num)).scalar_one_or_none()
+        return found
 
 
 def upgrade(database: Database) -> None:
@@ -34,8 +45,13 @@ def upgrade(database: Database) -> None:
 
     Raises `SchemaVersionError` when the database is newer than the code.
     """
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     _refuse_newer(current(database))
-    config = _config()
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.set_main_option("path_separator", "os")
     with database.transaction() as tx:
         config.attributes["connection"] = tx.connection
         command.upgrade(config, "head")
@@ -55,16 +71,8 @@ def check(database: Database) -> None:
 
 
 def _refuse_newer(found: str | None) -> None:
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if found is not None and found not in known:
+    if found is not None and found not in known():
         raise SchemaVersionError(
             f"The database has schema {found}, which this version of Coursebell does not know. "
             "Install the version that made it, or a newer one."
         )
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    config.set_main_option("path_separator", "os")
-    return config

@@ -115,6 +115,34 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "external_keys",
+        sa.Column(
+            "key",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            sa.Identity(always=True),
+            nullable=False,
+        ),
+        sa.Column("organization_id", sa.String(length=32), nullable=False),
+        sa.Column("subject", sa.String(length=16), nullable=False),
+        sa.Column("external_key", sa.Text(), nullable=False),
+        sa.Column("subject_id", sa.String(length=32), nullable=False),
+        sa.Column("digest", sa.String(length=32), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"],
+            ["organizations.id"],
+            name=op.f("external_keys_organization_id_fkey"),
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("external_keys_pkey")),
+    )
+    with op.batch_alter_table("external_keys", schema=None) as batch_op:
+        batch_op.create_index("external_keys_of_subject", ["subject_id"], unique=False)
+        batch_op.create_index(
+            "external_keys_unique",
+            ["organization_id", "subject", "external_key"],
+            unique=True,
+        )
+
+    op.create_table(
         "offering_categories",
         sa.Column(
             "key",

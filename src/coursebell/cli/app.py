@@ -11,6 +11,7 @@ import typer
 
 from coursebell.cli import (
     accounts,
+    archives,
     backup,
     check_receiver,
     demo,
@@ -46,6 +47,8 @@ app.add_typer(webhooks.app, name="webhook")
 app.command()(reconcile.reconcile)
 app.add_typer(imports.app, name="import")
 app.command()(backup.backup)
+app.command()(archives.export)
+app.command("import-archive")(archives.import_archive)
 app.command()(listen.listen)
 app.command("check-receiver")(check_receiver.check_receiver)
 app.command()(demo.demo)

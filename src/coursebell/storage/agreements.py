@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, s
 
 from coursebell.domain.agreements import Agreement, AgreementType, UserAgreement
 from coursebell.domain.lists import Page, Slice
+from coursebell.domain.model import new_id
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import slice_of
 from coursebell.storage.tables import agreement_texts, agreements, user_agreements
@@ -41,6 +42,7 @@ def update_agreement(
 
 def _insert_text(tx: Transaction, organization_id: str, agreement: Agreement) -> int:
     statement = insert(agreement_texts).values(
+        id=new_id(),
         organization_id=organization_id,
         title=agreement.title,
         text=agreement.text,

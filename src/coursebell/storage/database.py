@@ -149,6 +149,14 @@ class Database:
             self._ring()
 
     @contextmanager
+    def frozen(self) -> Iterator[Transaction]:
+        """A snapshot in which all statements see the state that the first one saw."""
+        with self.snapshot() as tx:
+            if tx.is_postgres:  # on SQLite every transaction is so
+                tx.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+            yield tx
+
+    @contextmanager
     def snapshot(self) -> Iterator[Transaction]:
         """A transaction that only reads, and sees one state of the database."""
         reading = self._engine.execution_options(coursebell_reads=True)

@@ -504,6 +504,7 @@ agreement_texts = Table(
     "agreement_texts",
     metadata,
     _key(),
+    _id(),
     _reference("organization_id", "organizations"),
     Column("title", Text, nullable=False),
     Column("text", Text, nullable=False),

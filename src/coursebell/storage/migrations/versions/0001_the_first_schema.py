@@ -569,6 +569,7 @@ def upgrade() -> None:
             sa.Identity(always=True),
             nullable=False,
         ),
+        sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("organization_id", sa.String(length=32), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
@@ -579,6 +580,7 @@ def upgrade() -> None:
             name=op.f("agreement_texts_organization_id_fkey"),
         ),
         sa.PrimaryKeyConstraint("key", name=op.f("agreement_texts_pkey")),
+        sa.UniqueConstraint("id", name=op.f("agreement_texts_id_key")),
     )
 
     op.create_table(

@@ -12,7 +12,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from coursebell.metrics import CONTENT_TYPE, SHARED_DIRECTORY, Metrics
 from coursebell.storage.deliveries import Backlog
 
-BACKLOG = Backlog(pending=3, oldest_pending_seconds=1.5, failed=2, held=1, disabled_webhooks=4)
+BACKLOG = Backlog(
+    pending=3,
+    oldest_pending_seconds=1.5,
+    failed=2,
+    held=1,
+    disabled_webhooks=4,
+    backed_off_webhooks=5,
+)
 
 
 def samples(scraped: bytes) -> dict[tuple[str, ...], float]:
@@ -101,7 +108,14 @@ SHOW = """
 import sys
 from coursebell.metrics import Metrics
 from coursebell.storage.deliveries import Backlog
-backlog = Backlog(pending=3, oldest_pending_seconds=0, failed=0, held=0, disabled_webhooks=0)
+backlog = Backlog(
+    pending=3,
+    oldest_pending_seconds=0,
+    failed=0,
+    held=0,
+    backed_off_webhooks=0,
+    disabled_webhooks=0,
+)
 metrics = Metrics(lambda: backlog)
 metrics.completed(source="SELF", passed=True)
 sys.stdout.buffer.write(metrics.render())

@@ -41,7 +41,9 @@ def pending_requests(database: Database, public_url: str) -> list[Request]:
 def _lanes(tx: Transaction, database: Database, public_url: str) -> list[list[Request]]:
     now = datetime.now(UTC)
     lanes = []
-    for target in webhooks.list_targets(tx, claims.list_webhooks_with_work(tx, now)).values():
+    for target in webhooks.list_targets(
+        tx, [each.webhook_id for each in claims.list_work(tx, now)]
+    ).values():
         sender, lane = Sender(target, database.seal, public_url), list[Request]()
         while claimed := claims.claim(tx, {target.webhook_id: 500}, "0" * 32, 3_600.0, now):
             lane += [sender.request(each, int(now.timestamp())) for each in claimed]

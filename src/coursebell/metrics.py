@@ -49,6 +49,10 @@ class Backlog(Protocol):
         """Deliveries that wait for their webhook."""
 
     @property
+    def backed_off_webhooks(self) -> int:
+        """Webhooks whose receivers are dead for now: they get a probe now and then."""
+
+    @property
     def disabled_webhooks(self) -> int:
         """Webhooks that get nothing until somebody resumes them."""
 
@@ -175,5 +179,6 @@ _GAUGES = (
     ),
     ("deliveries_failed", "failed", "Deliveries whose schedule is exhausted."),
     ("deliveries_held", "held", "Deliveries that wait for their webhook."),
+    ("webhooks_backed_off", "backed_off_webhooks", "Webhooks whose receivers are dead for now."),
     ("webhooks_disabled", "disabled_webhooks", "Webhooks that are disabled."),
 )

@@ -12,10 +12,12 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from coursebell import __version__
+from coursebell.domain.health import Health
 from coursebell.domain.instants import format_instant
 from coursebell.domain.model import Method, Payload, WebhookStatus
 from coursebell.services import deliveries, webhooks
 from coursebell.services.webhooks import WebhookChanges
+from coursebell.storage import health as stored_health
 from coursebell.storage import webhooks as stored_webhooks
 from coursebell.storage.database import Database
 from coursebell.storage.tables import deliveries as deliveries_table
@@ -269,6 +271,35 @@ def test_410_of_the_old_address_does_not_disable_the_new_one(school, started):
 
     assert shown(school, webhook).status is WebhookStatus.ACTIVE
     assert len(new.requests) == 1
+
+
+def test_what_is_in_hand_when_a_receiver_turns_out_dead_is_not_sent(school, started):
+    gate = Gate(INTERNAL_ERROR)
+    with Receiver(gate) as receiver, capture_logs() as logs:
+        webhook = school.webhook(url=receiver.url, max_in_flight=1)
+        people(school, 20)
+        with school.database.transaction() as tx:
+            ago = datetime.now(UTC) - timedelta(minutes=2)
+            health = Health(failures=9, failing_since=ago)
+            stored_health.write_health(tx, webhook.webhook.id, health)
+        with started():
+            gate.opened.set()
+            wait_until(lambda: shown(school, webhook).backed_off_until)
+            wait_until(lambda: not stored(school, LEASED))
+
+            webhooks.test_webhook(
+                school.registrar, school.admin, webhook.webhook.id, datetime.now(UTC)
+            )
+            gate.answer = NO_CONTENT
+            wait_until(settled(school, webhook, *["delivered"] * 21))
+
+    events = [each["event"] for each in logs if each["event"].startswith("webhook.")]
+    assert events == ["webhook.backed_off", "webhook.recovered"]
+    assert len(receiver.requests) == 22
+    assert shown(school, webhook).consecutive_failures == 0
+
+
+LEASED = sa.select(deliveries_table.c.key).where(deliveries_table.c.lease.is_not(None))
 
 
 # Isolation

@@ -16,7 +16,7 @@ from coursebell.domain.events import EventName
 from coursebell.domain.model import Attempt, DeliveryStatus, WebhookStatus, new_id
 from coursebell.domain.samples import sample_event
 from coursebell.errors import NotFoundError
-from coursebell.services import deliveries, dispatching, webhooks, zapier
+from coursebell.services import deliveries, dispatching, verdicts, webhooks, zapier
 from coursebell.services.publishing import publish
 from coursebell.services.webhooks import ConnectedWebhook
 from coursebell.services.zapier import Trigger
@@ -510,13 +510,13 @@ def test_a_receiver_that_is_gone_disables_its_webhook_and_holds_the_rest(school,
     webhook = webhooks.get_webhook(school.registrar, school.admin, connected.webhook.id)
     assert (webhook.status, webhook.disabled_reason) == (
         WebhookStatus.DISABLED,
-        dispatching.GONE,
+        verdicts.GONE,
     )
     assert {each.status for each in school.deliveries(connected)} == {DeliveryStatus.HELD}
     assert claim(school, TWO).claimed == []
     with school.database.snapshot() as tx:
         entry = audit.list_changes_of(tx, school.organization.id, connected.webhook.id)[-1]
-    assert (entry.action, entry.reason) == ("webhook.disable", dispatching.GONE)
+    assert (entry.action, entry.reason) == ("webhook.disable", verdicts.GONE)
     assert (entry.before, entry.after) == ({"status": "active"}, {"status": "disabled"})
 
 
@@ -562,7 +562,7 @@ def test_a_zap_that_is_gone_is_deleted_and_what_it_would_have_got_is_cancelled(s
         webhooks.get_webhook(school.registrar, school.admin, zap.id)
     with school.database.snapshot() as tx:
         entry = audit.list_changes_of(tx, school.organization.id, zap.id)[-1]
-    assert (entry.action, entry.reason) == ("webhook.delete", dispatching.GONE)
+    assert (entry.action, entry.reason) == ("webhook.delete", verdicts.GONE)
     assert [line["event"] for line in logs] == ["webhook.unsubscribed"]
     left = [deliveries.get_delivery(school.registrar, school.admin, each.id) for each in owed]
     assert [each.delivery.status for each in left] == [DeliveryStatus.CANCELLED] * 2

@@ -14,8 +14,8 @@ from coursebell.errors import (
     NotFoundError,
     UnauthenticatedError,
 )
-from coursebell.services import accounts, people, privacy, trail
-from coursebell.storage.claims import Recorded, claim, record
+from coursebell.services import accounts, dispatching, people, privacy, trail
+from coursebell.storage.claims import Recorded, claim
 from coursebell.storage.tables import metadata
 from factories import DAY, HOUR, NOW, identify, open_school
 
@@ -54,25 +54,25 @@ def attempt_once(school, webhook_id):
     """One delivery fails, and its receiver answers with the name it was told."""
     with school.database.transaction() as tx:
         (claimed,) = claim(tx, {webhook_id: 1}, "l" * 32, 60.0, NOW + HOUR)
-        tried = Attempt(
-            number=1,
-            started_at=NOW,
-            duration_ms=5,
-            outcome="http_500",
-            status_code=500,
-            address="127.0.0.1",
-            response_headers=f"x-name: {TELLING}",
-            response_body=TELLING.encode(),
-            truncated=False,
-        )
-        result = Recorded(
-            key=claimed.key,
-            lease=claimed.lease,
-            status=DeliveryStatus.PENDING,
-            delay_seconds=60,
-            attempt=tried,
-        )
-        assert record(tx, [result], NOW).keys == {claimed.key}
+    tried = Attempt(
+        number=1,
+        started_at=NOW,
+        duration_ms=5,
+        outcome="http_500",
+        status_code=500,
+        address="127.0.0.1",
+        response_headers=f"x-name: {TELLING}",
+        response_body=TELLING.encode(),
+        truncated=False,
+    )
+    result = Recorded(
+        key=claimed.key,
+        lease=claimed.lease,
+        status=DeliveryStatus.PENDING,
+        delay_seconds=60,
+        attempt=tried,
+    )
+    assert dispatching.record(school.registrar, [result], {}, NOW).keys == {claimed.key}
 
 
 def erase(school, user, *, actor=None, now=NOW + DAY):

@@ -116,18 +116,29 @@ def test_a_claim_reads_only_what_is_due(school, backlog):
 
 
 def test_looking_for_work_is_one_probe_for_each_webhook(school, backlog):
-    with school.database.snapshot() as tx, plans_of(school.database) as plans:
-        found = claims.list_webhooks_with_work(tx, NOW)
+    with school.database.snapshot() as tx:
+        found = [each.webhook_id for each in claims.list_work(tx, NOW)]
+        plan = plan_of(tx, claims._WORK, now=NOW)
 
     assert found == backlog
-    assert_matches(plans[0], searches(school.database, "deliveries_due", "webhook_id", "due_at"))
+    assert_matches(plan, searches(school.database, "deliveries_due", "webhook_id", "due_at"))
+    assert_matches(plan, r"deliveries_asked\b")
 
 
 def test_the_next_due_time_is_one_probe_for_each_webhook(school, backlog):
-    with school.database.snapshot() as tx, plans_of(school.database) as plans:
+    with school.database.snapshot() as tx:
         assert claims.seconds_until_due(tx, NOW) == 0
+        plan = plan_of(tx, claims._EARLIEST, besides=[], now=NOW)
 
-    assert_matches(plans[0], searches(school.database, "deliveries_due", "webhook_id"))
+    assert_matches(plan, searches(school.database, "deliveries_due", "webhook_id"))
+    assert_matches(plan, r"deliveries_asked\b")
+
+
+def test_what_a_person_asked_for_is_found_behind_a_backlog(school, backlog):
+    with school.database.transaction() as tx:
+        plan = plan_of(tx, claims._ASKED_KEYS, webhook_id=backlog[0], room=8, now=NOW)
+
+    assert_matches(plan, r"deliveries_asked\b")
 
 
 def test_hurrying_reads_only_what_waits_for_its_next_attempt(school, backlog):

@@ -181,13 +181,15 @@ def _deliveries(registrar: Registrar) -> Finding:
 
 def _receivers(registrar: Registrar) -> Finding:
     backlog = deliveries.measure_backlog(registrar, clock())
-    if not (backlog.failed or backlog.held or backlog.disabled_webhooks):
-        return _ok("receivers", "No delivery failed, none is held, no webhook is disabled.")
+    troubled = backlog.backed_off_webhooks or backlog.disabled_webhooks
+    if not (backlog.failed or backlog.held or troubled):
+        return _ok("receivers", "No delivery failed, none is held, every receiver answers.")
     return Finding(
         about="receivers",
         state=State.NOTE,
         found=f"{backlog.failed} deliveries failed, {backlog.held} are held,"
-        f" {backlog.disabled_webhooks} webhooks are disabled.",
+        f" {backlog.backed_off_webhooks} webhooks have backed off,"
+        f" {backlog.disabled_webhooks} are disabled.",
         advice="See why: coursebell webhook list, then coursebell webhook deliveries ID",
     )
 

@@ -76,7 +76,7 @@ def list_webhooks(context: typer.Context, *, as_json: AsJson = False) -> None:
     """
     with invocation_of(context).office() as (registrar, actor):
         found = list(every(lambda page: webhooks.list_webhooks(registrar, actor, page)))
-    columns = ("id", "kind", "name", "url", "events", "status", "disabledReason")
+    columns = ("id", "kind", "name", "url", "events", "status", "disabledReason", "backedOffUntil")
     show_list([_webhook_row(webhook) for webhook in found], as_json=as_json, columns=columns)
 
 
@@ -136,6 +136,9 @@ def _webhook_row(webhook: Webhook) -> Row:
         "events": list(webhook.events),
         "status": webhook.status,
         "disabledReason": webhook.disabled_reason,
+        "consecutiveFailures": webhook.consecutive_failures,
+        "failingSince": webhook.failing_since,
+        "backedOffUntil": webhook.backed_off_until,
         "createdDate": webhook.created_at,
     }
 

@@ -174,6 +174,8 @@ class Dispatcher:
         if sender is None:  # not active by now, or sealed with a key that only others have
             self._give_back(lane.take_stale(math.inf))
             return False
+        if sender.target.is_backed_off:
+            self._give_back(lane.take_withheld())
         self._give_back(lane.take_stale(now + sender.target.timeout_seconds + _MARGIN_SECONDS))
         if not lane.may_start(sender.target.max_in_flight, now):
             return False
@@ -247,14 +249,15 @@ class Dispatcher:
             self._record_singly()
         again = [r.delay_seconds for r in self._results if r.status is DeliveryStatus.PENDING]
         self._look_at = min([self._look_at, *(time.monotonic() + delay for delay in again)])
-        if self._gone:
-            self._renewed_at = -math.inf
         self._results, self._gone = [], {}
 
     def _record_all(self, results: Sequence[Recorded]) -> None:
         now = datetime.now(UTC)
-        if dispatching.record(self._registrar, results, self._gone, now).released:
+        recording = dispatching.record(self._registrar, results, self._gone, now)
+        if recording.has_released:
             self._look_at = 0.0
+        if recording.turned:
+            self._renewed_at = -math.inf
 
     def _record_singly(self) -> None:
         for result in self._results:

@@ -39,6 +39,13 @@ class Lane:
             stale.append(self.waiting.popleft())
         return stale
 
+    def take_withheld(self) -> list[Held]:
+        """Those that have to wait until the receiver is back; they wait here no longer."""
+        withheld = [held for held in self.waiting if not held.delivery.goes_anyway]
+        if withheld:
+            self.waiting = deque(held for held in self.waiting if held.delivery.goes_anyway)
+        return withheld
+
     def may_start(self, max_in_flight: int, now: float) -> bool:
         return bool(self.waiting) and self.in_flight < max_in_flight and now >= self.next_start
 

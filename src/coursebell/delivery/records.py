@@ -41,6 +41,8 @@ def record_of(sent: Sent, result: Result, jitter: float) -> Recorded:
         status=status,
         delay_seconds=delay,
         attempt=_attempt(sent, result),
+        is_probe=sent.delivery.is_probe,
+        asked_seconds=retry.asked_seconds(result.outcome),
     )
 
 

@@ -289,6 +289,9 @@ class Webhook:
     status: WebhookStatus
     disabled_reason: str | None
     created_at: datetime
+    consecutive_failures: int = 0  # attempts, up to now
+    failing_since: datetime | None = None
+    backed_off_until: datetime | None = None  # the next probe; the others wait for its success
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,6 +319,11 @@ class DeliveryKind(StrEnum):
     REPLAY = "replay"
     BACKFILL = "backfill"
     TEST = "test"
+
+    @property
+    def is_asked_for(self) -> bool:
+        """A person wants to see this one arrive: it is sent to a backed-off webhook as well."""
+        return self in (DeliveryKind.RESEND, DeliveryKind.TEST)
 
 
 class DeliveryStatus(StrEnum):

@@ -112,9 +112,14 @@ def decide(outcome: Outcome, failures: int, policy: RetryPolicy, jitter: float) 
     if failures >= len(policy.schedule):
         return Failed()
     wait = policy.schedule[failures] * (1 - JITTER + 2 * JITTER * jitter)
+    return RetryAfter(max(wait, asked_seconds(outcome)))
+
+
+def asked_seconds(outcome: Outcome) -> int:
+    """How long the receiver wants to be left alone, as far as that is granted; else 0."""
     if outcome.name in ("http_429", "http_503") and outcome.retry_after is not None:
-        wait = min(max(wait, outcome.retry_after), DAY)
-    return RetryAfter(wait)
+        return min(outcome.retry_after, DAY)
+    return 0
 
 
 def parse_retry_after(text: str, now: datetime) -> int | None:

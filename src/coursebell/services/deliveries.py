@@ -15,6 +15,7 @@ from coursebell.domain.model import (
     Role,
 )
 from coursebell.errors import ConflictError, NotFoundError
+from coursebell.services.dispatching import LEASE_SECONDS
 from coursebell.services.registrar import Registrar
 from coursebell.services.webhooks import deliverable_webhook
 from coursebell.storage import audit, claims, deliveries, outbox, webhooks
@@ -104,4 +105,4 @@ def measure_backlog(registrar: Registrar, now: datetime) -> Backlog:
     """How the deliveries of the whole installation stand, for its operator."""
     with registrar.database.snapshot() as tx:
         backlog = deliveries.measure_backlog(tx, now)
-        return replace(backlog, overdue_seconds=claims.overdue_seconds(tx, now))
+        return replace(backlog, overdue_seconds=claims.overdue_seconds(tx, LEASE_SECONDS, now))

@@ -8,13 +8,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from coursebell.domain.model import Actor, ActorKind, Role, Webhook, WebhookKind, WebhookStatus
+from coursebell.domain.model import Webhook
 from coursebell.logs import logger
+from coursebell.services import releasing, verdicts
 from coursebell.services.registrar import Registrar
-from coursebell.services.webhooks import remove_webhook
-from coursebell.storage import audit, claims, webhooks
-from coursebell.storage.audit import Change
-from coursebell.storage.claims import Claimed, Recorded, Recording
+from coursebell.services.verdicts import Course
+from coursebell.services.webhooks import DEFAULT_MAX_IN_FLIGHT
+from coursebell.storage import claims, health, webhooks
+from coursebell.storage.claims import Claimed, Owned, Recorded, Work
 from coursebell.storage.database import Transaction
 from coursebell.storage.webhooks import Target
 
@@ -45,21 +46,42 @@ def claim(
 ) -> Batch:
     """Claim due deliveries of active webhooks, so that none has more than `depth` in hand.
 
-    Fair across webhooks: each gets its share of a claim, however much another has pending.
-    Nothing is claimed for those in `besides`.
+    One that may have more in flight than is usual gets so many more. Fair across webhooks: each
+    gets its share of a claim, however much another has pending. Backed-off ones get a probe, and
+    what a person asked for. Nothing is claimed for those in `besides`.
     """
     with registrar.database.snapshot() as tx:
-        due = [each for each in claims.list_webhooks_with_work(tx, now) if each not in besides]
-    rooms = _share({each: room for each in due if (room := depth - in_hand.get(each, 0)) > 0})
+        work = [each for each in claims.list_work(tx, now) if each.webhook_id not in besides]
+    rooms = _rooms(work, in_hand, depth)
+    backed_off = {each.webhook_id for each in work if each.is_backed_off}
+    share = _share({each: room for each, room in rooms.items() if room > 0})
     claimed: Sequence[Claimed] = []
-    if rooms:
+    if share:
         with registrar.database.transaction() as tx:
-            claimed = claims.claim(tx, rooms, lease, lease_seconds, now)
+            claimed = claims.claim(
+                tx,
+                {each: room for each, room in share.items() if each not in backed_off},
+                lease,
+                lease_seconds,
+                now,
+                backed_off={each: room for each, room in share.items() if each in backed_off},
+            )
     taken = Counter(each.webhook_id for each in claimed)
-    full = frozenset(each for each in due if taken[each] >= rooms.get(each, 0))
+    full = frozenset(
+        each for each in rooms if each not in backed_off and taken[each] >= share.get(each, 0)
+    )
     with registrar.database.snapshot() as tx:
         wait = claims.seconds_until_due(tx, now, besides=full.union(besides))
     return Batch(claimed=claimed, full=full, seconds_until_due=wait)
+
+
+def _rooms(work: Iterable[Work], in_hand: Mapping[str, int], depth: int) -> dict[str, int]:
+    return {
+        each.webhook_id: depth
+        + max(0, each.max_in_flight - DEFAULT_MAX_IN_FLIGHT)
+        - in_hand.get(each.webhook_id, 0)
+        for each in work
+    }
 
 
 def _share(rooms: Mapping[str, int]) -> dict[str, int]:
@@ -75,67 +97,83 @@ def read_targets(registrar: Registrar, webhook_ids: Iterable[str]) -> Mapping[st
         return webhooks.list_targets(tx, webhook_ids)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """What `record` took down, and what follows from it for the dispatcher."""
+
+    keys: frozenset[int]  # of the deliveries whose lease still stood
+    has_released: bool  # something that waited is due now
+    turned: frozenset[str]  # webhooks that are no longer what they were: their settings are stale
+
+
 def record(
     registrar: Registrar,
     results: Sequence[Recorded],
     gone: Mapping[str, Target],
     now: datetime,
 ) -> Recording:
-    """Record attempts, and disable the webhooks in `gone` (by id) that said 410.
+    """Record attempts, and what they mean for their webhooks.
 
-    A Zapier subscription is deleted instead: that is how Zapier says that nobody listens. One
-    that points elsewhere by now stays: it was not that receiver who said so.
+    The receivers of those in `gone` (by id) said 410. A webhook that has recovered gets what
+    waited for its next attempt at once.
     """
 
-    def work(tx: Transaction) -> tuple[Recording, list[Webhook]]:
-        recorded = claims.record(tx, results, now)
-        told = [_still_active(tx, target) for target in gone.values()]
-        closed = [webhook for webhook in told if webhook is not None]
-        for webhook in closed:
-            _close(tx, webhook, now)
-        return recorded, closed
+    def work(tx: Transaction) -> _Recorded:
+        owned = claims.lock_owned(tx, results)
+        kept = [result for result in results if result.key in owned]
+        courses = verdicts.judge(tx, kept, owned, now)
+        rows = [_spared(result, owned, courses) for result in kept]
+        return _Recorded(
+            keys=frozenset(owned),
+            released=claims.record(tx, rows, owned, now),
+            courses=list(courses.values()),
+            closed=verdicts.close_gone(tx, gone.values(), now),
+            hopeless=verdicts.disable_hopeless(tx, courses.values(), now),
+        )
 
-    recorded, closed = registrar.database.run(work)
-    for webhook in closed:
-        _log_closed(webhook)
-    return recorded
-
-
-GONE = "the receiver answered 410 Gone"
-
-
-def _still_active(tx: Transaction, target: Target) -> Webhook | None:
-    """The webhook as it stands, if it is active and points where the 410 came from."""
-    webhook = webhooks.find_webhook(tx, target.organization_id, target.webhook_id, for_update=True)
-    if webhook is None or webhook.status is not WebhookStatus.ACTIVE or webhook.url != target.url:
-        return None
-    return webhook
-
-
-def _close(tx: Transaction, webhook: Webhook, now: datetime) -> None:
-    organization_id = webhook.organization_id
-    actor = Actor(organization_id=organization_id, role=Role.ADMIN, kind=ActorKind.SCHEDULE)
-    if webhook.kind is WebhookKind.ZAPIER:
-        remove_webhook(tx, actor, webhook, now, reason=GONE)
-        return
-    webhooks.set_webhook_status(tx, organization_id, webhook.id, WebhookStatus.DISABLED, GONE)
-    change = Change(
-        actor=actor,
-        action="webhook.disable",
-        subject="webhook",
-        subject_id=webhook.id,
-        before={"status": webhook.status.value},
-        after={"status": WebhookStatus.DISABLED.value},
-        reason=GONE,
+    recorded = registrar.database.run(work)
+    _report(recorded)
+    recovered = [each.webhook_id for each in recorded.courses if each.has_recovered]
+    for webhook_id in recovered:
+        releasing.hurry(registrar, webhook_id, now)
+    return Recording(
+        keys=recorded.keys,
+        has_released=bool(recorded.released or recovered),
+        turned=recorded.turned,
     )
-    audit.insert_changes(tx, [change], now)
 
 
-def _log_closed(webhook: Webhook) -> None:
-    if webhook.kind is WebhookKind.ZAPIER:
-        _log.info("webhook.unsubscribed", webhook_id=webhook.id, reason=GONE)
-    else:
-        _log.error("webhook.disabled", webhook_id=webhook.id, reason=GONE)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recorded:
+    keys: frozenset[int]
+    released: int
+    courses: Sequence[Course]
+    closed: Sequence[Webhook]
+    hopeless: Sequence[Webhook]
+
+    @property
+    def turned(self) -> frozenset[str]:
+        courses = (
+            each.webhook_id for each in self.courses if each.has_backed_off or each.has_recovered
+        )
+        return frozenset(courses).union(each.id for each in (*self.closed, *self.hopeless))
+
+
+def _spared(
+    result: Recorded, owned: Mapping[int, Owned], courses: Mapping[str, Course]
+) -> Recorded:
+    owner = owned[result.key]
+    return verdicts.spare(result, owner, courses.get(owner.webhook_id))
+
+
+def _report(recorded: _Recorded) -> None:
+    """Called after the commit."""
+    for course in recorded.courses:
+        verdicts.log_course(course)
+    for webhook in recorded.closed:
+        verdicts.log_closed(webhook)
+    for webhook in recorded.hopeless:
+        verdicts.log_hopeless(webhook)
 
 
 def give_back(registrar: Registrar, claimed: Mapping[int, str], now: datetime) -> None:
@@ -157,6 +195,7 @@ def follow_clock(registrar: Registrar, step_seconds: float, now: datetime) -> No
     if not registrar.database.is_postgres:
         with registrar.database.transaction() as tx:
             moved = claims.shift_due_times(tx, step_seconds, now)
+            health.shift_health(tx, step_seconds)
     _log.warning("clock.stepped", seconds=round(step_seconds, 1), deliveries=moved)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from coursebell.services.dispatching import LEASE_SECONDS
 from coursebell.services.registrar import Registrar
 from coursebell.storage import claims
 
@@ -17,4 +18,4 @@ def clock_skew_seconds(registrar: Registrar, now: datetime) -> float:
 def overdue_seconds(registrar: Registrar, now: datetime) -> float:
     """How long a delivery has been due that nobody took; 0 when a dispatcher keeps up."""
     with registrar.database.snapshot() as tx:
-        return claims.overdue_seconds(tx, now)
+        return claims.overdue_seconds(tx, LEASE_SECONDS, now)

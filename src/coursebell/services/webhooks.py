@@ -27,7 +27,7 @@ from coursebell.errors import ConflictError, InvalidInputError, NotFoundError
 from coursebell.services import releasing, trail
 from coursebell.services.publishing import body_for
 from coursebell.services.registrar import Registrar
-from coursebell.storage import audit, outbox, webhooks
+from coursebell.storage import audit, health, outbox, webhooks
 from coursebell.storage.database import Transaction
 from coursebell_receiver.signature import generate_secret
 
@@ -64,6 +64,9 @@ class WebhookChanges:
     retry_schedule: tuple[int, ...] | Unset = UNSET
     max_in_flight: int | Unset = UNSET
     rate_per_second: int | Unset | None = UNSET
+
+
+_REPAIRS = frozenset({"url", "method", "headers", "timeout_seconds"})  # how it is called
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +113,10 @@ def create_webhook(
 def change_webhook(
     registrar: Registrar, actor: Actor, webhook_id: str, changes: WebhookChanges, now: datetime
 ) -> Webhook:
-    """Change what is named. `headers` replaces all of them."""
+    """Change what is named. `headers` replaces all of them.
+
+    One that has backed off is tried again at once when how it is called was changed.
+    """
     actor.require(Role.ADMIN)
     values = dict(named(changes))
     headers: dict[str, str] | None = None
@@ -118,12 +124,19 @@ def change_webhook(
         headers = check_headers(changes.headers)
         del values["headers"]
         values["header_names"] = tuple(headers)
+    repairs = bool(_REPAIRS & named(changes).keys())
+    if repairs:
+        values |= {"consecutive_failures": 0, "failing_since": None, "backed_off_until": None}
     with registrar.database.transaction() as tx:
         before = _found(tx, actor, webhook_id)
         after = _checked(registrar, changed(before, values))
         webhooks.update_webhook(tx, after, headers, registrar.database.seal)
+        if repairs:
+            health.reset_health(tx, webhook_id)
         audit.insert_changes(tx, [trail.change(actor, "webhook.update", before, after)], now)
         tx.wake_dispatcher()  # what it has in hand follows the change at once
+    if repairs and before.backed_off_until is not None:
+        releasing.hurry(registrar, webhook_id, now)
     return after
 
 
@@ -161,6 +174,7 @@ def resume_webhook(registrar: Registrar, actor: Actor, webhook_id: str, now: dat
     with registrar.database.transaction() as tx:
         webhook = _found(tx, actor, webhook_id)
         _set_status(tx, actor, webhook, WebhookStatus.ACTIVE, now)
+        health.reset_health(tx, webhook_id)
         tx.wake_dispatcher()
     releasing.hurry(registrar, webhook_id, now)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -12,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Float,
     Row,
+    ScalarSelect,
     String,
     Update,
     and_,
@@ -20,8 +22,10 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    not_,
     or_,
     select,
+    text,
     type_coerce,
     update,
 )
@@ -34,6 +38,10 @@ from coursebell.storage.prepared import Batch, Given, Prepared, among, clock, in
 from coursebell.storage.tables import attempts, deliveries, events, webhooks
 from coursebell.storage.waking import RUN_ID_LENGTH
 from coursebell.storage.webhooks import IS_ACTIVE
+
+_ASKED = and_(  # as its index says it
+    deliveries.c.finished_at.is_(None), text("deliveries.kind IN ('resend', 'test')")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +63,12 @@ class Claimed:
     registration_seq: int | None
     element_id: str | None
     body: bytes | None  # None: removed by retention
+    is_probe: bool = False  # asks whether a backed-off receiver is back
+
+    @property
+    def goes_anyway(self) -> bool:
+        """Whether it is sent also to a backed-off webhook."""
+        return self.is_probe or self.kind.is_asked_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,48 +80,106 @@ class Recorded:
     status: DeliveryStatus
     delay_seconds: float  # until the next attempt, where the status is pending
     attempt: Attempt
+    is_probe: bool = False
+    asked_seconds: float = 0.0  # that the receiver wants to be left alone
 
 
-def list_webhooks_with_work(tx: Transaction, now: datetime) -> list[str]:
-    """Active webhooks that have a due delivery: one index probe each, however much is pending."""
-    due = exists().where(
-        deliveries.c.webhook_id == webhooks.c.id, DUE, deliveries.c.due_at <= tx.clock(now)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A webhook that something can be claimed for."""
+
+    webhook_id: str
+    max_in_flight: int
+    is_backed_off: bool  # then only a probe, or what a person asked for
+
+
+def list_work(tx: Transaction, now: datetime) -> list[Work]:
+    """Active webhooks with something due that may be sent: one index probe each.
+
+    Of backed-off ones those whose probe is due, or that have what a person asked for.
+    """
+    return [
+        Work(
+            webhook_id=row.id,
+            max_in_flight=row.max_in_flight,
+            is_backed_off=bool(row.is_backed_off),
+        )
+        for row in _WORK.rows(tx, now=now)
+    ]
+
+
+def _has(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(
+        deliveries.c.webhook_id == webhooks.c.id, *conditions, deliveries.c.due_at <= clock()
     )
-    query = select(webhooks.c.id).where(IS_ACTIVE, due).order_by(webhooks.c.key)
-    return list(tx.execute(query).scalars())
+
+
+_WORK = Prepared(
+    select(
+        webhooks.c.id,
+        webhooks.c.max_in_flight,
+        webhooks.c.probe_at.is_not(None).label("is_backed_off"),
+    )
+    .where(IS_ACTIVE, case((webhooks.c.probe_at > clock(), _has(_ASKED)), else_=_has(DUE)))
+    .order_by(webhooks.c.key)
+)
 
 
 def seconds_until_due(
     tx: Transaction, now: datetime, *, besides: Collection[str] = ()
 ) -> float | None:
-    """Until the next delivery of an active webhook is due, 0 if one is; None without any.
+    """Until the next delivery that may be sent is due, 0 if one is; None without any.
 
     Webhooks in `besides` are not asked.
     """
-    first = (
-        select(func.min(deliveries.c.due_at, type_=Instant()))
-        .where(deliveries.c.webhook_id == webhooks.c.id, DUE)
-        .scalar_subquery()
-    )
-    asked = and_(IS_ACTIVE, webhooks.c.id.not_in(besides))
-    firsts = select(first.label("due_at")).where(asked).subquery()
-    earliest = func.min(firsts.c.due_at, type_=Instant()).label("earliest")
-    row = tx.execute(select(earliest, tx.clock(now).label("clock"))).one()
-    if row.earliest is None:
+    (row,) = _EARLIEST.rows(tx, besides=besides, now=now)
+    moments = [moment for moment in (row.due, row.asked) if moment is not None]
+    if not moments:
         return None
-    wait: timedelta = row.earliest - row.clock
+    wait: timedelta = min(moments) - row.clock
     return max(0.0, wait.total_seconds())
 
 
-def overdue_seconds(tx: Transaction, now: datetime) -> float:
-    """How long the longest due delivery of an active webhook has been due; 0 without any."""
+def _first(state: ColumnElement[bool]) -> ScalarSelect[Any]:
+    first = func.min(deliveries.c.due_at, type_=Instant())
+    return select(first).where(deliveries.c.webhook_id == webhooks.c.id, state).scalar_subquery()
+
+
+_firsts = (
+    select(
+        webhooks.c.probe_at,
+        _first(DUE).label("due_at"),
+        case((webhooks.c.probe_at.is_not(None), _first(_ASKED))).label("asked_at"),
+    )
+    .where(IS_ACTIVE, not_(among(webhooks.c.id, "besides")))
+    .subquery()
+)
+_sendable_at = case(
+    (_firsts.c.probe_at > _firsts.c.due_at, _firsts.c.probe_at), else_=_firsts.c.due_at
+)
+_EARLIEST = Prepared(
+    select(
+        func.min(_sendable_at, type_=Instant()).label("due"),
+        func.min(_firsts.c.asked_at, type_=Instant()).label("asked"),
+        clock().label("clock"),
+    )
+)
+
+
+def overdue_seconds(tx: Transaction, lease_seconds: float, now: datetime) -> float:
+    """How long the longest due delivery has been due that nobody takes; 0 while others are sent.
+
+    Of active webhooks that are not backed off.
+    """
+    if list_lease_holders(tx, lease_seconds, now):
+        return 0.0
     query = (
         select(
             func.min(deliveries.c.due_at, type_=Instant()).label("earliest"),
             tx.clock(now).label("clock"),
         )
         .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
-        .where(DUE, IS_ACTIVE)
+        .where(DUE, IS_ACTIVE, webhooks.c.probe_at.is_(None))
     )
     row = tx.execute(query).one()
     if row.earliest is None:
@@ -122,21 +194,58 @@ def claim(
     lease: str,
     lease_seconds: float,
     now: datetime,
+    *,
+    backed_off: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Claimed]:
     """Take up to `rooms[webhook]` due deliveries of each webhook, oldest first.
 
-    Until the lease ends nobody else gets them; a lapsed lease makes them due by itself, because
-    the lease's end is their new due time.
+    Of webhooks in `backed_off` only what a person asked for, up to that room, and a probe where
+    it is due, which nobody else takes then. Until the lease ends nobody else gets what is taken;
+    a lapsed lease makes it due by itself, because the lease's end is its new due time.
     """
-    keys = [
-        key for webhook_id, room in rooms.items() for key in _due_keys(tx, webhook_id, room, now)
-    ]
+    keys = {
+        row.key
+        for webhook_id, room in rooms.items()
+        for row in _DUE_KEYS.rows(tx, webhook_id=webhook_id, room=room, now=now)
+    }
+    probes = set[int]()
+    for webhook_id, room in backed_off.items():
+        asked = _ASKED_KEYS.rows(tx, webhook_id=webhook_id, room=room, now=now)
+        keys.update(row.key for row in asked)
+        if _TAKE_PROBE.run(tx, webhook_id=webhook_id, lease_seconds=lease_seconds, now=now):
+            oldest = _DUE_KEYS.rows(tx, webhook_id=webhook_id, room=1, now=now)
+            probes.update(row.key for row in oldest)
+    keys |= probes
     if not keys:
         return []
     _LEASE.run(tx, keys=keys, lease=lease, lease_seconds=lease_seconds, now=now)
-    return [_claimed(row, lease) for row in _READ_CLAIMED.rows(tx, keys=keys)]
+    rows = _READ_CLAIMED.rows(tx, keys=keys)
+    return [_claimed(row, lease, is_probe=row.key in probes) for row in rows]
 
 
+def _due_keys(state: ColumnElement[bool]) -> Prepared:
+    return Prepared(
+        select(deliveries.c.key)
+        .where(
+            deliveries.c.webhook_id == bindparam("webhook_id"),
+            state,
+            deliveries.c.due_at <= clock(),
+        )
+        .order_by(deliveries.c.due_at, deliveries.c.key)
+        .limit(bindparam("room", type_=BigInteger()))
+        .with_for_update(skip_locked=True)
+    )
+
+
+_DUE_KEYS = _due_keys(DUE)
+_ASKED_KEYS = _due_keys(_ASKED)
+
+# Should the probe be lost with its dispatcher, there is another when its lease has lapsed.
+_TAKE_PROBE = Prepared(
+    update(webhooks)
+    .where(webhooks.c.id == bindparam("webhook_id"), webhooks.c.probe_at <= clock())
+    .values(probe_at=later(bindparam("lease_seconds", type_=Float())))
+)
 _LEASE = Prepared(
     update(deliveries)
     .where(among(deliveries.c.key, "keys"))
@@ -168,21 +277,7 @@ _READ_CLAIMED = Prepared(
 )
 
 
-def _due_keys(tx: Transaction, webhook_id: str, room: int, now: datetime) -> list[int]:
-    rows = _DUE_KEYS.rows(tx, webhook_id=webhook_id, room=room, now=now)
-    return [row.key for row in rows]
-
-
-_DUE_KEYS = Prepared(
-    select(deliveries.c.key)
-    .where(deliveries.c.webhook_id == bindparam("webhook_id"), DUE, deliveries.c.due_at <= clock())
-    .order_by(deliveries.c.due_at, deliveries.c.key)
-    .limit(bindparam("room", type_=BigInteger()))
-    .with_for_update(skip_locked=True)
-)
-
-
-def _claimed(row: Row[Any], lease: str) -> Claimed:
+def _claimed(row: Row[Any], lease: str, *, is_probe: bool) -> Claimed:
     return Claimed(
         key=row.key,
         id=row.id,
@@ -199,42 +294,31 @@ def _claimed(row: Row[Any], lease: str) -> Claimed:
         registration_seq=row.registration_seq,
         element_id=row.element_id,
         body=None if row.bytes is None else bytes(row.bytes),
+        is_probe=is_probe,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
-    """What `record` took down."""
+class Owned:
+    """A claimed delivery whose lease still stands; locked until the transaction ends."""
 
-    keys: frozenset[int]  # of the deliveries whose lease still stood
-    released: int  # deliveries that waited for one of these and are due now
-
-
-def record(tx: Transaction, results: Sequence[Recorded], now: datetime) -> Recording:
-    """Record attempts whose lease still stands; the others leave no trace.
-
-    A delivery that was cancelled meanwhile stays so unless it was delivered, and one that is held
-    does not fail.
-    """
-    owned = _owned(tx, results)
-    rows = [_if_held(result, owned[result.key]) for result in results if result.key in owned]
-    if not rows:
-        return Recording(keys=frozenset(), released=0)
-    _RECORD.run(tx, [_outcome_row(result, now) for result in rows], now=now)
-    _INSERT_ATTEMPTS.run(tx, map(_attempt_row, rows))
-    settled = [
-        result.key
-        for result in rows
-        if not result.status.is_open and owned[result.key].kind in ORDERED_KINDS
-    ]
-    released = release_successors(tx, settled, now)
-    return Recording(keys=frozenset(result.key for result in rows), released=released)
+    webhook_id: str
+    kind: DeliveryKind
+    webhook_is_active: bool
 
 
-def _owned(tx: Transaction, results: Sequence[Recorded]) -> dict[int, Row[Any]]:
+def lock_owned(tx: Transaction, results: Sequence[Recorded]) -> dict[int, Owned]:
+    """By key. The results of all others must leave no trace."""
     leases = {result.key: result.lease for result in results}
-    rows = _LOCK_LEASED.rows(tx, keys=leases)
-    return {row.key: row for row in rows if row.lease == leases[row.key]}
+    return {
+        row.key: Owned(
+            webhook_id=row.webhook_id,
+            kind=DeliveryKind(row.kind),
+            webhook_is_active=bool(row.is_active),
+        )
+        for row in _LOCK_LEASED.rows(tx, keys=leases)
+        if row.lease == leases[row.key]
+    }
 
 
 _LOCK_LEASED = Prepared(
@@ -242,6 +326,7 @@ _LOCK_LEASED = Prepared(
         deliveries.c.key,
         deliveries.c.lease,
         deliveries.c.kind,
+        deliveries.c.webhook_id,
         IS_ACTIVE.label("is_active"),
     )
     .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
@@ -251,10 +336,23 @@ _LOCK_LEASED = Prepared(
 )
 
 
-def _if_held(result: Recorded, row: Row[Any]) -> Recorded:
-    if result.status is DeliveryStatus.FAILED and not row.is_active:
-        return replace(result, status=DeliveryStatus.PENDING, delay_seconds=0.0)
-    return result
+def record(
+    tx: Transaction, results: Sequence[Recorded], owned: Mapping[int, Owned], now: datetime
+) -> int:
+    """Record attempts of deliveries that are `owned`; how many others are due now because of it.
+
+    A delivery that was cancelled meanwhile stays so unless it was delivered.
+    """
+    if not results:
+        return 0
+    _RECORD.run(tx, [_outcome_row(result, now) for result in results], now=now)
+    _INSERT_ATTEMPTS.run(tx, map(_attempt_row, results))
+    settled = [
+        result.key
+        for result in results
+        if not result.status.is_open and owned[result.key].kind in ORDERED_KINDS
+    ]
+    return release_successors(tx, settled, now)
 
 
 def _recorded(given: Given) -> Update:

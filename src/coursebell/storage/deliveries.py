@@ -118,6 +118,7 @@ class Backlog:
     pending: int
     held: int
     failed: int
+    backed_off_webhooks: int
     disabled_webhooks: int
     oldest_pending_seconds: float  # 0 without any
     overdue_seconds: float = 0.0  # how long one has been due that nobody took
@@ -125,10 +126,7 @@ class Backlog:
 
 def measure_backlog(tx: Transaction, now: datetime) -> Backlog:
     """Counts from indexes alone: what is open costs about a tenth of a second for each million."""
-    states = {
-        row.id: WebhookStatus(row.status)
-        for row in tx.execute(select(webhooks.c.id, webhooks.c.status).where(~_OF_DELETED))
-    }
+    states = _webhook_states(tx)
     pending, held, oldest = 0, 0, None
     for webhook_id, number, first in [*_count_open(tx, DUE), *_count_open(tx, WAITING)]:
         match states.get(webhook_id):
@@ -143,9 +141,22 @@ def measure_backlog(tx: Transaction, now: datetime) -> Backlog:
         pending=pending,
         held=held,
         failed=_count_failed(tx),
+        backed_off_webhooks=_count_backed_off(tx),
         disabled_webhooks=sum(each is WebhookStatus.DISABLED for each in states.values()),
         oldest_pending_seconds=_age(tx, oldest, now),
     )
+
+
+def _webhook_states(tx: Transaction) -> dict[str, WebhookStatus]:
+    """Of all webhooks that are there."""
+    query = select(webhooks.c.id, webhooks.c.status).where(~_OF_DELETED)
+    return {row.id: WebhookStatus(row.status) for row in tx.execute(query)}
+
+
+def _count_backed_off(tx: Transaction) -> int:
+    query = select(func.count()).where(IS_ACTIVE, webhooks.c.probe_at.is_not(None))
+    number: int = tx.execute(query).scalar_one()
+    return number
 
 
 def _count_open(tx: Transaction, state: ColumnElement[bool]) -> list[tuple[str, int, int]]:

@@ -315,6 +315,12 @@ webhooks = Table(
     Column("status", String(16), nullable=False),
     Column("disabled_reason", Text),
     Column("secret_sealed", LargeBinary, nullable=False),
+    Column("old_secret_sealed", LargeBinary),  # signs too ...
+    Column("old_secret_until", Instant),  # ... until then
+    Column("failures", Integer, nullable=False),  # this and the next three: `domain.health`
+    Column("failing_since", Instant),
+    Column("probe_at", Instant),
+    Column("probes", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("deleted_at", Instant),  # deleted webhooks keep their row: deliveries point at it
 )
@@ -396,6 +402,16 @@ Index(
     deliveries.c.due_at,
     sqlite_where=_waiting,
     postgresql_where=_waiting,
+)
+# says "open" in other words, or SQLite would search the due ones, of which there may be many
+_asked = text("finished_at IS NULL AND kind IN ('resend', 'test')")
+Index(
+    "deliveries_asked",
+    deliveries.c.webhook_id,
+    deliveries.c.due_at,
+    deliveries.c.key,
+    sqlite_where=_asked,
+    postgresql_where=_asked,
 )
 Index("deliveries_failed", deliveries.c.webhook_id, sqlite_where=_failed, postgresql_where=_failed)
 Index("deliveries_of_webhook", deliveries.c.webhook_id, deliveries.c.key)

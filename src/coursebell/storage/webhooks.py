@@ -10,9 +10,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, insert, select, update
 
+from coursebell.domain.health import HEALTHY
 from coursebell.domain.lists import Page, Slice
 from coursebell.domain.model import Method, Payload, Webhook, WebhookKind, WebhookStatus
 from coursebell.storage.database import Transaction
+from coursebell.storage.health import health_columns
 from coursebell.storage.lists import slice_of
 from coursebell.storage.prepared import Prepared
 from coursebell.storage.seal import Seal
@@ -46,6 +48,7 @@ class Target:
     retry_schedule: tuple[int, ...]
     max_in_flight: int
     rate_per_second: int | None
+    is_backed_off: bool = False
 
 
 def insert_webhook(
@@ -61,6 +64,7 @@ def insert_webhook(
             disabled_reason=webhook.disabled_reason,
             secret_sealed=seal.seal(secret.encode()),
             headers_sealed=_seal_headers(headers, seal),
+            **health_columns(HEALTHY),
             **_changeable(webhook),
         )
     )
@@ -102,6 +106,12 @@ def find_webhook(
     locked = query.with_for_update(key_share=True)  # deliveries may refer to it meanwhile
     row = tx.execute(locked if for_update else query).one_or_none()
     return None if row is None else _webhook(row)
+
+
+def organization_of(tx: Transaction, webhook_id: str) -> str:
+    query = select(webhooks.c.organization_id).where(webhooks.c.id == webhook_id)
+    found: str = tx.execute(query).scalar_one()
+    return found
 
 
 def list_webhooks(tx: Transaction, organization_id: str, page: Page) -> Slice[Webhook]:
@@ -185,6 +195,7 @@ def _target(row: Row[Any]) -> Target:
         retry_schedule=tuple(row.retry_schedule),
         max_in_flight=row.max_in_flight,
         rate_per_second=row.rate_per_second,
+        is_backed_off=row.probe_at is not None,
     )
 
 
@@ -231,4 +242,7 @@ def _webhook(row: Row[Any]) -> Webhook:
         status=WebhookStatus(row.status),
         disabled_reason=row.disabled_reason,
         created_at=row.created_at,
+        consecutive_failures=row.failures,
+        failing_since=row.failing_since,
+        backed_off_until=row.probe_at,
     )

@@ -348,6 +348,11 @@ class WebhookDocument(Document):
     rate_per_second: int | Absent = None
     status: WebhookStatus
     disabled_reason: str | Absent = None
+    consecutive_failures: int = Field(description="Attempts that failed since the last success.")
+    failing_since: Instant | Absent = None
+    backed_off_until: Instant | Absent = Field(
+        None, description="When the next probe asks whether the receiver is back."
+    )
     created_date: Instant
 
 
@@ -368,6 +373,9 @@ def webhook_document(webhook: Webhook) -> WebhookDocument:
         rate_per_second=webhook.rate_per_second,
         status=webhook.status,
         disabled_reason=webhook.disabled_reason,
+        consecutive_failures=webhook.consecutive_failures,
+        failing_since=webhook.failing_since,
+        backed_off_until=webhook.backed_off_until,
         created_date=webhook.created_at,
     )
 

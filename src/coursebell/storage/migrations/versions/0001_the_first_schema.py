@@ -241,6 +241,12 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("disabled_reason", sa.Text(), nullable=True),
         sa.Column("secret_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("old_secret_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("old_secret_until", columns.Instant(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failing_since", columns.Instant(), nullable=True),
+        sa.Column("probe_at", columns.Instant(), nullable=True),
+        sa.Column("probes", sa.Integer(), nullable=False),
         sa.Column("created_at", columns.Instant(), nullable=False),
         sa.Column("deleted_at", columns.Instant(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -313,6 +319,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("deliveries_id_key")),
     )
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.create_index(
+            "deliveries_asked",
+            ["webhook_id", "due_at", "key"],
+            unique=False,
+            sqlite_where=sa.text("finished_at IS NULL AND kind IN ('resend', 'test')"),
+            postgresql_where=sa.text("finished_at IS NULL AND kind IN ('resend', 'test')"),
+        )
         batch_op.create_index(
             "deliveries_due",
             ["webhook_id", "due_at", "key", "status"],

@@ -358,3 +358,15 @@ def test_the_backlog_counts_those_that_have_backed_off(school, connected, now):
 
     assert (backlog.backed_off_webhooks, backlog.disabled_webhooks) == (1, 0)
     assert backlog.pending == 2
+
+
+def test_a_clock_that_is_set_moves_the_probe_with_it(school, connected, now):
+    back_off(school, connected, now)
+    before = health_of(school, connected)
+
+    dispatching.follow_clock(school.registrar, -3600.0, now - HOUR)
+
+    after = health_of(school, connected)
+    step = timedelta(0) if school.database.is_postgres else HOUR
+    assert after.probe_at == before.probe_at - step
+    assert after.failing_since == before.failing_since - step

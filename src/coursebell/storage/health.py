@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import BigInteger, Row, select, type_coerce, update
 
 from coursebell.domain.health import HEALTHY, Health
+from coursebell.storage.columns import Instant
 from coursebell.storage.database import Transaction
 from coursebell.storage.prepared import Prepared, among
 from coursebell.storage.tables import webhooks
@@ -46,6 +47,16 @@ def write_health(tx: Transaction, webhook_id: str, health: Health) -> None:
 def reset_health(tx: Transaction, webhook_id: str) -> None:
     """Give a webhook another chance: somebody has repaired something."""
     write_health(tx, webhook_id, HEALTHY)
+
+
+def shift_health(tx: Transaction, seconds: float) -> None:
+    """After SQLite's clock was set by `seconds`: probes and failures stay as far away."""
+    step = round(seconds * 1_000_000)
+    shifted = {
+        column: type_coerce(type_coerce(webhooks.c[column], BigInteger()) + step, Instant())
+        for column in ("failing_since", "probe_at")
+    }
+    tx.execute(update(webhooks).where(webhooks.c.failures > 0).values(shifted))
 
 
 def health_columns(health: Health) -> dict[str, Any]:

@@ -41,6 +41,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "memory": _in("memory", options=["seconds"]),
     "idle": _in("idle"),
     "start": _in("start"),
+    "isolation": _in("isolation"),
     "receivers": _in("receivers", options=["save"]),
     "fanout": _in("fanout", options=["save"]),
     "tls": _in("tls", options=["save"]),

@@ -19,7 +19,7 @@ TOGETHER = [
     ["start"],
     ["memory"],
     ["backlog", "growth", "fanout"],
-    ["dispatchers", "receivers", "tls"],
+    ["dispatchers", "isolation", "receivers", "tls"],
 ]
 NAMES = [name for names in TOGETHER for name in names]
 BUDGETED = r"( \w+=[\d.e+-]+(?P<unit>s|ms|MB|%|) budget=[\d.]+(?P=unit))+ (ok|short)"

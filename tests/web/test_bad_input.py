@@ -33,6 +33,7 @@ GOOD: dict[str, dict] = {
     "reopen_registration": {"reason": "A"},
     "report_progress": {"completed": True},
     "grade_element": {"grade": 50},
+    "grade_by_hand": {"grades": []},
     "complete_by_hand": {"completions": []},
     "create_webhook": {"url": "http://127.0.0.1:9/", "events": ["user_created"]},
     "change_webhook": {},

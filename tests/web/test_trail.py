@@ -59,12 +59,16 @@ NEEDS = {
     ("PUT", "/registrations/{registration_id}/elements/{element_id}"): at_work,
     ("PUT", "/registrations/{registration_id}"): active_registration,
     ("POST", "/gradebook/complete"): active_registration,
+    ("POST", "/gradebook/grade"): active_registration,
     ("POST", "/webhooks/{webhook_id}/resume"): paused_webhook,
     ("POST", "/api/zapier/studentregistration"): empty_offering,
 }
 BODIES = {
     ("POST", "/gradebook/complete"): lambda ids: {
         "completions": [{"registrationId": ids["registration_id"], "grade": 90}]
+    },
+    ("POST", "/gradebook/grade"): lambda ids: {
+        "grades": [{"registrationId": ids["registration_id"], "grade": 90}]
     },
     ("PUT", "/users/{user_id}/userfieldvalues"): lambda ids: {ids["field_id"]: "42"},
 }

@@ -94,6 +94,13 @@ class UserFieldFilters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GradebookFilters:
+    status: str | None = None
+    name: str | None = None  # in first and last name, with a space between
+    awaiting: bool | None = None  # whether a person must grade something
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilters:
     event: str | None = None
     registration_id: str | None = None

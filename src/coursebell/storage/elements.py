@@ -63,7 +63,7 @@ def find_element(
 ) -> Element | None:
     query = select(elements).where(_is(organization_id, course_id, element_id))
     row = tx.execute(query).one_or_none()
-    return None if row is None else _element(row)
+    return None if row is None else read_element(row)
 
 
 def element_places(tx: Transaction, organization_id: str, course_id: str) -> dict[str, int]:
@@ -90,7 +90,7 @@ def list_elements(
         )
         .order_by(elements.c.order_index, elements.c.key)
     )
-    return slice_of(tx, query, page, _element)
+    return slice_of(tx, query, page, read_element)
 
 
 def active_elements(
@@ -108,7 +108,7 @@ def active_elements(
     )
     found: dict[str, list[Element]] = {}
     for row in tx.execute(query):
-        found.setdefault(row.course_id, []).append(_element(row))
+        found.setdefault(row.course_id, []).append(read_element(row))
     return found
 
 
@@ -144,7 +144,7 @@ def _values(element: Element) -> dict[str, Any]:
     }
 
 
-def _element(row: Row[Any]) -> Element:
+def read_element(row: Row[Any]) -> Element:
     return Element(
         id=row.id,
         course_id=row.course_id,

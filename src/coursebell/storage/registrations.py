@@ -10,11 +10,12 @@ from sqlalchemy import Row, Select, String, bindparam, func, select, text, tuple
 
 from coursebell.domain.lists import Page, RegistrationFilters, Slice
 from coursebell.domain.model import MoveOn, Policy, Registration, Source, Status
+from coursebell.domain.transcripts import Taken
 from coursebell.storage.columns import is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import equals, in_range, slice_of
 from coursebell.storage.prepared import Batch, Prepared, among, insertion
-from coursebell.storage.tables import offerings, registrations
+from coursebell.storage.tables import courses, offerings, registrations
 
 
 def insert_registrations(
@@ -161,6 +162,34 @@ def list_of_user(tx: Transaction, organization_id: str, user_id: str) -> list[Ti
         registrations.c.organization_id == organization_id, registrations.c.user_id == user_id
     )
     return [_read_titled(row) for row in tx.execute(query.order_by(registrations.c.key))]
+
+
+def list_taken(tx: Transaction, organization_id: str, user_id: str) -> list[Taken]:
+    """All of a user's with the names of offerings and courses, oldest first."""
+    query = (
+        select(
+            registrations,
+            offerings.c.title,
+            offerings.c.course_id,
+            courses.c.title.label("course_title"),
+        )
+        .join(offerings, offerings.c.id == registrations.c.offering_id)
+        .join(courses, courses.c.id == offerings.c.course_id)
+        .where(
+            registrations.c.organization_id == organization_id,
+            registrations.c.user_id == user_id,
+        )
+        .order_by(registrations.c.key)
+    )
+    return [
+        Taken(
+            registration=read_registration(row),
+            course_id=row.course_id,
+            offering_title=row.title,
+            course_title=row.course_title,
+        )
+        for row in tx.execute(query)
+    ]
 
 
 def ids_to_halt(tx: Transaction, offering_id: str, limit: int) -> list[str]:

@@ -106,6 +106,13 @@ def shows_signed(model: object, *refusals: int) -> Spec:
     return shown
 
 
+def shows_also(media_type: str, model: type[BaseModel], *refusals: int) -> Spec:
+    """Keyword arguments of a route that answers with a document, or with text of another type."""
+    told = shows(model, *refusals)
+    told["responses"][200]["content"] = {media_type: {"schema": {"type": "string"}}}
+    return told
+
+
 def creates(*refusals: int) -> Spec:
     """Keyword arguments of a route that makes something and answers with its address."""
     made = {201: {"description": "Made.", "headers": _LOCATION}}

@@ -10,6 +10,8 @@ from pydantic import Field
 from coursebell.domain.elements import AttemptsPolicy, ElementType, Work
 from coursebell.domain.grading import ElementStanding
 from coursebell.domain.model import MoveOn, Source, Status
+from coursebell.domain.transcripts import TranscriptEntry
+from coursebell.services.gradebook_rows import GradebookRow
 from coursebell.services.records import ElementRecord, Explanation
 from coursebell.web.documents import Absent, Document, Id, Instant, Number
 
@@ -158,3 +160,117 @@ def explanation_document(found: Explanation) -> ExplanationDocument:
 def plain_number(number: Decimal) -> str:
     """A number as text, without exponent and trailing zeros: `82.5`, `70`."""
     return f"{number.normalize():f}"
+
+
+class GradebookCellDocument(Document):
+    """How a learner stands with one element."""
+
+    element_id: Id
+    title: str
+    grade: Number | Absent = Field(None, description="Absent: nothing is graded.")
+    passed: bool | Absent = Field(None, description="Absent: not judged.")
+    completed: bool
+    awaiting_grade: bool
+    exempt: bool
+    attempt_count: int
+
+
+class GradebookRowDocument(Document):
+    """A registration with its learner, and how they stand, or stood when it ended."""
+
+    registration_id: Id
+    user_id: Id
+    first_name: str
+    last_name: str
+    username: str
+    email: str
+    attempt: int
+    status: Status
+    grade: Number | Absent = Field(None, description="The result's. Absent while active.")
+    current_grade: Number | Absent = Field(
+        None, description="What the elements give so far. Absent once it has ended."
+    )
+    done: bool = Field(description="Every required element is completed.")
+    awaiting_grade: bool
+    begin_date: Instant | Absent = None
+    end_date: Instant | Absent = None
+    elements: Sequence[GradebookCellDocument]
+
+
+def gradebook_row_document(row: GradebookRow) -> GradebookRowDocument:
+    registration, standing = row.enrolled.registration, row.standing
+    return GradebookRowDocument(
+        registration_id=registration.id,
+        user_id=registration.user_id,
+        first_name=row.enrolled.first_name,
+        last_name=row.enrolled.last_name,
+        username=row.enrolled.username,
+        email=row.enrolled.email,
+        attempt=registration.attempt,
+        status=registration.status,
+        grade=registration.grade,
+        current_grade=standing.grade if registration.status is Status.ACTIVE else None,
+        done=standing.done,
+        awaiting_grade=standing.awaiting,
+        begin_date=registration.begin_at,
+        end_date=registration.end_at,
+        elements=[gradebook_cell_document(each) for each in standing.elements],
+    )
+
+
+def gradebook_cell_document(standing: ElementStanding) -> GradebookCellDocument:
+    return GradebookCellDocument(
+        element_id=standing.element_id,
+        title=standing.title,
+        grade=standing.grade,
+        passed=standing.passed,
+        completed=standing.completed,
+        awaiting_grade=standing.awaiting,
+        exempt=standing.exempt,
+        attempt_count=standing.made,
+    )
+
+
+class GradebookDocument(Document):
+    """All of an offering's gradebook."""
+
+    offering_id: Id
+    title: str
+    results: Sequence[GradebookRowDocument]
+
+
+class TranscriptEntryDocument(Document):
+    """A registration on a transcript."""
+
+    registration_id: Id
+    offering_id: Id
+    title: str = Field(description="The title of the offering.")
+    course_id: Id
+    course_title: str
+    attempt: int = Field(description="1, 2, ... within this user and offering.")
+    status: Status
+    grade: Number | Absent = None
+    created_date: Instant
+    begin_date: Instant | Absent = None
+    end_date: Instant | Absent = None
+    best: bool = Field(description="The best result of the course.")
+    latest: bool = Field(description="The last registration of the course.")
+
+
+def transcript_entry_document(entry: TranscriptEntry) -> TranscriptEntryDocument:
+    registration = entry.taken.registration
+    return TranscriptEntryDocument(
+        registration_id=registration.id,
+        offering_id=registration.offering_id,
+        title=entry.taken.offering_title,
+        course_id=entry.taken.course_id,
+        course_title=entry.taken.course_title,
+        attempt=registration.attempt,
+        status=registration.status,
+        grade=registration.grade,
+        created_date=registration.created_at,
+        begin_date=registration.begin_at,
+        end_date=registration.end_at,
+        best=entry.is_best,
+        latest=entry.is_latest,
+    )

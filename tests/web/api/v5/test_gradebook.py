@@ -106,3 +106,38 @@ def test_a_learner_completes_nobody_by_hand(school):
     answer = complete(school, client=school.learner)
 
     assert answer.status_code == 403
+
+
+def test_a_class_is_graded_at_once_and_graded_again(school):
+    offering = school.offering()
+    ids = [school.registration(offering, school.user(f"G{number}")) for number in range(3)]
+    school.admin.put(f"/registrations/{ids[2]}", {"status": "ejected"})
+    grades = [
+        {"registrationId": ids[0], "grade": 90, "comment": "Good"},
+        {"registrationId": ids[1], "grade": 40},
+        {"registrationId": ids[2], "grade": 70},
+        {"registrationId": "0" * 32, "grade": 70},
+    ]
+
+    first = school.instructor.post("/gradebook/grade", {"grades": grades}).json()["results"]
+    grades[1]["grade"] = 75
+    second = school.instructor.post("/gradebook/grade", {"grades": grades}).json()["results"]
+
+    assert [(each["result"], each.get("status")) for each in first] == [
+        ("graded", "passed"),
+        ("graded", "failed"),
+        ("graded", "passed"),
+        ("error", None),
+    ]
+    assert first[3]["errors"] == ["No resource exists with the given id."]
+    assert [each["result"] for each in second] == ["unchanged", "graded", "unchanged", "error"]
+    names = [each["event"] for each in school.admin.list("/events?limit=100")]
+    assert names.count("offering_completed") == 3
+    assert names.count("registration_grade_changed") == 1
+    assert school.admin.get(f"/registrations/{ids[0]}")["graderComment"] == "Good"
+
+
+def test_a_grade_is_needed_to_grade(school):
+    answer = school.instructor.post("/gradebook/grade", {"grades": [{"registrationId": "0" * 32}]})
+
+    assert answer.json() == {"fieldErrors": {"grades[0].grade": "Is required."}}

@@ -1,8 +1,8 @@
-"""The gradebook: completing many registrations by hand at once."""
+"""The gradebook: completing and grading many registrations by hand at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -40,6 +40,16 @@ class HandCompletions(Body):
     completions: list[HandCompletion] = Field(max_length=_MAX_COMPLETIONS)
 
 
+class HandGrade(Body):
+    registration_id: Annotated[str, REFERENCE]
+    grade: Annotated[Decimal, GRADE]
+    comment: Annotated[str | None, Clearable(COMMENT)] = None
+
+
+class HandGrades(Body):
+    grades: list[HandGrade] = Field(max_length=_MAX_COMPLETIONS)
+
+
 class CompletionResult(Document):
     """What became of one completion."""
 
@@ -53,33 +63,67 @@ class CompletionResults(Document):
     results: list[CompletionResult] = Field(description="In the order of the input.")
 
 
+class GradeResult(Document):
+    """What became of one grade."""
+
+    registration_id: str
+    result: Literal["graded", "unchanged", "error"]
+    status: Status | Absent = Field(None, description="Of the registration, unless in error.")
+    errors: list[str] | Absent = Field(None, description="Why, in error.")
+
+
+class GradeResults(Document):
+    results: list[GradeResult] = Field(description="In the order of the input.")
+
+
 @router.post("/complete", **shows(CompletionResults, *BODY))
 async def complete_by_hand(caller: Instructor, body: HandCompletions) -> Response:
     """Complete up to 10,000 registrations, each for itself; one that has ended stays as it is."""
     return await run_in_threadpool(_complete, caller, body.completions)
 
 
+@router.post("/grade", **shows(GradeResults, *BODY))
+async def grade_by_hand(caller: Instructor, body: HandGrades) -> Response:
+    """Grade up to 10,000 registrations, each for itself: ends active ones, re-grades ended ones."""
+    return await run_in_threadpool(_grade, caller, body.grades)
+
+
 def _complete(caller: Caller, completions: Sequence[HandCompletion]) -> Response:
     """All on one thread: even writing down ten thousand results would hold up other requests."""
+    applied = _carry_out(caller, Command.COMPLETE_ONCE, completions)
+    return shown(CompletionResults(results=[_completed(*each) for each in applied]))
+
+
+def _grade(caller: Caller, grades: Sequence[HandGrade]) -> Response:
+    applied = _carry_out(caller, Command.GRADE, grades)
+    return shown(GradeResults(results=[_graded(*each) for each in applied]))
+
+
+def _carry_out(
+    caller: Caller, command: Command, items: Sequence[HandCompletion] | Sequence[HandGrade]
+) -> Iterator[tuple[str, Applied]]:
+    """The id of each registration, and what became of it."""
     wishes = [
         Wish(
             registration_id=each.registration_id,
-            command=Command.COMPLETE_ONCE,
+            command=command,
             actor=caller.actor,
             grade=each.grade,
-            comment=each.comment,
+            comment=_comment(each),
         )
-        for each in completions
+        for each in items
     ]
     organization_id = caller.actor.organization_id
     applied = gradebook.change_registrations(caller.registrar, organization_id, wishes, caller.now)
-    results = [
-        _result(wish.registration_id, result) for wish, result in zip(wishes, applied, strict=True)
-    ]
-    return shown(CompletionResults(results=results))
+    return zip((wish.registration_id for wish in wishes), applied, strict=True)
 
 
-def _result(registration_id: str, applied: Applied) -> CompletionResult:
+def _comment(item: HandCompletion | HandGrade) -> str | None:
+    """None leaves the comment that stands, an empty one removes it."""
+    return (item.comment or "") if "comment" in item.model_fields_set else None
+
+
+def _completed(registration_id: str, applied: Applied) -> CompletionResult:
     if isinstance(applied, CoursebellError):
         return CompletionResult(
             registration_id=registration_id, result="error", errors=_reasons(applied)
@@ -88,6 +132,18 @@ def _result(registration_id: str, applied: Applied) -> CompletionResult:
     return CompletionResult(
         registration_id=registration_id,
         result="completed" if ended else "already_ended",
+        status=applied.after.status,
+    )
+
+
+def _graded(registration_id: str, applied: Applied) -> GradeResult:
+    if isinstance(applied, CoursebellError):
+        return GradeResult(
+            registration_id=registration_id, result="error", errors=_reasons(applied)
+        )
+    return GradeResult(
+        registration_id=registration_id,
+        result="graded" if applied.changes else "unchanged",
         status=applied.after.status,
     )
 

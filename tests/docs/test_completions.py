@@ -5,11 +5,12 @@ from decimal import Decimal
 
 import pytest
 
-from coursebell.domain.completion import TRANSITIONS, Effect, ends_by_itself, outcome_of
+from coursebell.domain.completion import TRANSITIONS, Effect
 from coursebell.domain.elements import AttemptsPolicy
 from coursebell.domain.events import number
 from coursebell.domain.grading import Standing, standing_of
 from coursebell.domain.model import MoveOn, Policy, Status
+from coursebell.domain.outcomes import ends_by_itself, outcome_of
 from docs.pages import section, table
 from factories import a_policy, an_element, some_work
 

@@ -15,10 +15,10 @@ from coursebell.domain.completion import (
     Effect,
     Request,
     decide,
-    outcome_of,
 )
 from coursebell.domain.grading import NO_ELEMENTS, standing_of
 from coursebell.domain.model import ActorKind, MoveOn, Role, Source, Status
+from coursebell.domain.outcomes import outcome_of
 from coursebell.domain.progress import Report
 from coursebell.errors import ConflictError, CoursebellError, InvalidInputError
 from factories import (

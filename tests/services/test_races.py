@@ -94,6 +94,31 @@ def test_learner_and_instructor_at_once_give_one_transition(school):
         assert document["source"] == winner == school.stored(registration).source
 
 
+def test_the_last_element_at_once_with_everything_else_ends_it_once(school):
+    course = school.course()
+    first, last = school.element(course), school.element(course, "assignment")
+    registration = school.registration(offering=school.offering(course=course))
+    learner = school.learner_of(registration)
+    school.report(registration, first, grade=90)
+    calls = [
+        lambda: school.report(registration, last, actor=learner),
+        lambda: school.judge(registration, last, grade=80),
+        lambda: school.judge(registration, last, exempt=True),
+        lambda: school.report(registration, first, grade=100),
+        lambda: school.ask(registration, Command.COMPLETE, actor=learner),
+        lambda: school.ask(registration, Command.COMPLETE_ONCE),
+    ]
+
+    results = at_once(calls * 2)
+
+    assert RaceError not in effects(results)
+    assert effects(results)[Effect.END] == 1
+    assert len(completions(school, registration)) == 1
+    events = school.events(registration=registration)
+    assert [event.registration_seq for event in events] == list(range(1, len(events) + 1))
+    assert events[-1].name == "offering_completed"
+
+
 def test_everything_at_once_leaves_one_result_and_numbers_without_gaps(school):
     registration = school.registration()
     calls = [

@@ -91,6 +91,8 @@ def furnished(school: Any) -> Any:
     name = school.organization.name
     shelf = school.admin.create("offeringcategories", name=name)
     course = school.course(title=name)
+    for type_ in ("test", "assignment", "file"):
+        school.element(course, type_, title=name, weight=2)
     offering = school.offering(courseId=course, title=name, offeringCategoryIds=[shelf])
     school.webhook(name=name, events=["offering_registered", "offering_completed"])
     school.admin.put(f"/registrations/{school.registration(offering)}", {"grade": 90})
@@ -123,6 +125,12 @@ def known_ids(school: Any, other: Any) -> dict[str, list[str]]:
     ids["user_id"] = [user["id"] for user in users if user["id"] not in school.ids.values()]
     ids["event"], ids["agreement_type"] = list(Trigger), list(AgreementType)
     ids["token_id"] = [each["id"] for each in other.admin.list("/tokens")]
+    ids["element_id"] = [
+        element["id"]
+        for one in (school, other)
+        for course in one.admin.list("/courses")
+        for element in one.admin.list(f"/courses/{course['id']}/elements")
+    ]
     ids["delivery_id"] = [delivery for one in (school, other) for delivery in deliveries_of(one)]
     return ids
 

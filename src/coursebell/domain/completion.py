@@ -1,8 +1,8 @@
-"""How a registration changes: the transition table, the pass rule and the dates.
+"""How a registration changes: the transition table, and what each request makes of it.
 
-`docs/reference/completions.md` is this module in prose. Each `decide_*` function takes the
-registration as it is and answers with what it becomes, or raises what the caller is told; nothing
-here reads a clock or writes a row.
+`docs/reference/completions.md` is this module in prose. `decide` takes the registration as it is
+and answers with what it becomes, or raises what the caller is told; nothing here reads a clock or
+writes a row.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import assert_never
 
+from coursebell.domain.dates import backdated, begin_for, check_open
 from coursebell.domain.grading import NO_ELEMENTS, Standing
 from coursebell.domain.instants import format_instant
-from coursebell.domain.model import Actor, MoveOn, Offering, Policy, Registration, Source, Status
+from coursebell.domain.model import Actor, Offering, Policy, Registration, Source, Status
+from coursebell.domain.outcomes import ends_by_itself, needs_grade, outcome_of
 from coursebell.domain.progress import Report, Verdict
 from coursebell.errors import ConflictError, InvalidInputError
 
@@ -157,46 +158,6 @@ class Transition:
         return self.effect is not Effect.NOTHING
 
 
-def outcome_of(
-    policy: Policy, *, done: bool, grade: Decimal | None, every_passed: bool = True
-) -> Status:
-    """Passed or failed, by cmi5's moveOn; the passing grade is inclusive (domain rule 8).
-
-    Where the policy wants every required element passed, nobody passes without, unless passing
-    asks nothing at all (`NotApplicable`).
-    """
-    reached = grade is not None and grade >= policy.passing_grade
-    match policy.move_on:
-        case MoveOn.PASSED:
-            passed = reached
-        case MoveOn.COMPLETED:
-            passed = done
-        case MoveOn.COMPLETED_AND_PASSED:
-            passed = done and reached
-        case MoveOn.COMPLETED_OR_PASSED:
-            passed = done or reached
-        case MoveOn.NOT_APPLICABLE:
-            passed = True
-        case _:
-            assert_never(policy.move_on)
-    if policy.require_every_element_passed and policy.move_on is not MoveOn.NOT_APPLICABLE:
-        passed = passed and every_passed
-    return Status.PASSED if passed else Status.FAILED
-
-
-def ends_by_itself(policy: Policy, standing: Standing) -> bool:
-    """Nothing awaits a grade, and it would be passed or nothing more can be done (rule 8)."""
-    if standing.awaiting or not standing.elements:
-        return False
-    return standing.exhausted or _outcome(policy, standing) is Status.PASSED
-
-
-def _outcome(policy: Policy, standing: Standing) -> Status:
-    return outcome_of(
-        policy, done=standing.done, grade=standing.grade, every_passed=standing.every_passed
-    )
-
-
 def decide(
     request: Request,
     registration: Registration,
@@ -279,12 +240,8 @@ def source_of(request: Request, registration: Registration) -> Source:
 def _check_window(
     request: Request, registration: Registration, offering: Offering, now: datetime
 ) -> None:
-    if request.override:
-        return
-    if offering.begin_at is not None and now < offering.begin_at:
-        raise InvalidInputError([f"The offering begins at {format_instant(offering.begin_at)}."])
-    if offering.end_at is not None and now >= offering.end_at and not registration.extended:
-        raise InvalidInputError([f"The offering ended at {format_instant(offering.end_at)}."])
+    if not request.override:
+        check_open(registration, offering, now)
 
 
 def _touched(
@@ -345,7 +302,7 @@ def _ended(
         computed=request.grade is None and bool(standing.elements),
         source=source,
         policy=policy,
-        begin_at=_begin_for(registration, end_at),
+        begin_at=begin_for(registration, end_at),
         last_active_at=end_at if source is Source.SELF else registration.last_active_at,
         end_at=end_at,
         grader_id=grader_id,
@@ -367,8 +324,7 @@ def _check_nothing_awaits(request: Request, standing: Standing) -> None:
 
 def _check_grade_by_hand(request: Request, policy: Policy, grade: Decimal | None) -> None:
     """By hand a grade may be left out only where no mark is needed (domain rule 11)."""
-    needs_mark = policy.move_on in (MoveOn.PASSED, MoveOn.COMPLETED_AND_PASSED)
-    if request.command is Command.COMPLETE_ONCE and grade is None and needs_mark:
+    if request.command is Command.COMPLETE_ONCE and grade is None and needs_grade(policy):
         rule = f"Required, because the offering's moveOn is {policy.move_on}."
         raise InvalidInputError(field_errors={"grade": rule})
 
@@ -378,27 +334,9 @@ def _end_of(
 ) -> datetime:
     """When the rule was met: now, the end of the offering, or what an administrator says."""
     if request.end_at is not None:
-        return _backdated(request.end_at, registration, now)
+        return backdated(request.end_at, registration, now)
     end_at = offering.end_at if request.command is Command.HALT and offering.end_at else now
     return max(end_at, registration.begin_at or end_at)
-
-
-def _backdated(end_at: datetime, registration: Registration, now: datetime) -> datetime:
-    if end_at > now:
-        raise InvalidInputError(field_errors={"endDate": "Must not be in the future."})
-    if end_at < _begin_for(registration, end_at):
-        began = format_instant(_begin_for(registration, end_at))
-        rule = f"Must not be before beginDate, which is {began}."
-        raise InvalidInputError(field_errors={"endDate": rule})
-    return end_at
-
-
-def _begin_for(registration: Registration, end_at: datetime) -> datetime:
-    """First activity; without any, the end (domain rule 7), which a backdated end takes along."""
-    if registration.begin_at is None:
-        return end_at
-    without_activity = registration.last_active_at is None
-    return min(registration.begin_at, end_at) if without_activity else registration.begin_at
 
 
 def _regraded(
@@ -408,7 +346,7 @@ def _regraded(
     decided_by = registration.policy or policy
     end_at = registration.end_at or now
     if request.end_at is not None:
-        end_at = _backdated(request.end_at, registration, now)
+        end_at = backdated(request.end_at, registration, now)
     grader_id, grader_comment = _by_hand(request, registration)
     return replace(
         registration,
@@ -416,7 +354,7 @@ def _regraded(
         grade=request.grade,
         computed=False,
         policy=decided_by,
-        begin_at=_begin_for(registration, end_at),
+        begin_at=begin_for(registration, end_at),
         end_at=end_at,
         grader_id=grader_id,
         grader_comment=grader_comment,
@@ -462,7 +400,7 @@ def _imported(
     request: Request, registration: Registration, policy: Policy, now: datetime
 ) -> Transition:
     """As it was in another system, whose own rules may have decided; windows are passed over."""
-    end_at = _backdated(request.end_at or now, registration, now)
+    end_at = backdated(request.end_at or now, registration, now)
     wanted = request.status or outcome_of(policy, done=True, grade=request.grade)
     after = replace(
         registration,
@@ -471,7 +409,7 @@ def _imported(
         computed=False,
         source=source_of(request, registration),
         policy=policy if request.status is None else None,
-        begin_at=_begin_for(registration, end_at),
+        begin_at=begin_for(registration, end_at),
         end_at=end_at,
         grader_comment=request.comment or registration.grader_comment,
     )

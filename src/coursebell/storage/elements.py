@@ -9,8 +9,10 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, exists, inse
 
 from coursebell.domain.elements import AttemptsPolicy, Element, ElementStatus, ElementType
 from coursebell.domain.lists import ElementFilters, Page, Slice
+from coursebell.storage.columns import is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import equals, has_text, slice_of
+from coursebell.storage.prepared import Prepared, among
 from coursebell.storage.tables import elements, exemptions, work
 
 
@@ -97,19 +99,21 @@ def active_elements(
     tx: Transaction, organization_id: str, course_ids: set[str]
 ) -> Mapping[str, Sequence[Element]]:
     """The active elements of each course that has any, in order."""
-    query = (
-        select(elements)
-        .where(
-            elements.c.organization_id == organization_id,
-            elements.c.course_id.in_(course_ids),
-            elements.c.status == ElementStatus.ACTIVE,
-        )
-        .order_by(elements.c.order_index, elements.c.key)
-    )
     found: dict[str, list[Element]] = {}
-    for row in tx.execute(query):
+    for row in _ACTIVE.rows(tx, organization_id=organization_id, ids=course_ids):
         found.setdefault(row.course_id, []).append(read_element(row))
     return found
+
+
+_ACTIVE = Prepared(
+    select(elements)
+    .where(
+        elements.c.organization_id == bindparam("organization_id"),
+        among(elements.c.course_id, "ids"),
+        is_exactly(elements.c.status, ElementStatus.ACTIVE),
+    )
+    .order_by(elements.c.order_index, elements.c.key)
+)
 
 
 def questions_of(tx: Transaction, organization_id: str, element_ids: set[str]) -> Mapping[str, str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Row, String, bindparam, delete, insert, select, tuple_, update
 
 from coursebell.domain.elements import Exemption, Work
 from coursebell.domain.grading import Standing
 from coursebell.domain.model import Source
 from coursebell.storage.database import Transaction
+from coursebell.storage.prepared import Batch, Prepared, among, insertion
 from coursebell.storage.standings import standing_from, standing_to
 from coursebell.storage.tables import exemptions, registrations, standings, work
 
@@ -18,55 +19,81 @@ Pair = tuple[str, str]  # of registration and element
 
 
 def insert_work(tx: Transaction, organization_id: str, new: Sequence[Work]) -> None:
-    rows = [
-        {
-            "organization_id": organization_id,
-            "registration_id": each.registration_id,
-            "element_id": each.element_id,
-            "number": each.number,
-            "handed_in_at": each.handed_in_at,
-            "source": each.source,
-            "response": each.response,
-            **_graded(each),
-        }
+    rows = (
+        (
+            each.registration_id,
+            each.element_id,
+            each.number,
+            each.handed_in_at,
+            each.source,
+            each.response,
+            *_graded(each),
+        )
         for each in new
-    ]
-    if rows:
-        tx.execute(insert(work), rows)
+    )
+    _INSERT_WORK.run(tx, rows, organization_id=organization_id)
+
+
+_GRADED = ("grade", "passed", "awaiting", "graded_at", "grader_id", "grader_comment")
+
+_INSERT_WORK = insertion(
+    work,
+    *("registration_id", "element_id", "number", "handed_in_at", "source", "response", *_GRADED),
+    organization_id=bindparam("organization_id", type_=String()),
+)
 
 
 def update_work(tx: Transaction, graded: Sequence[Work]) -> None:
     """Write how attempts were graded, of registrations that are locked."""
-    rows = [
-        {
-            "of_registration": each.registration_id,
-            "of_element": each.element_id,
-            "of_number": each.number,
-            **_graded(each),
-        }
-        for each in graded
-    ]
-    if not rows:
-        return
-    statement = update(work).where(
-        work.c.registration_id == bindparam("of_registration"),
-        work.c.element_id == bindparam("of_element"),
-        work.c.number == bindparam("of_number"),
+    rows = ((each.registration_id, each.element_id, each.number, *_graded(each)) for each in graded)
+    _UPDATE_WORK.run(tx, rows)
+
+
+_UPDATE_WORK = Batch(
+    {
+        "of_registration": work.c.registration_id,
+        "of_element": work.c.element_id,
+        "of_number": work.c.number,
+        **{name: work.c[name] for name in _GRADED},
+    },
+    lambda given: (
+        update(work)
+        .where(
+            work.c.registration_id == given["of_registration"],
+            work.c.element_id == given["of_element"],
+            work.c.number == given["of_number"],
+        )
+        .values({name: given[name] for name in _GRADED})
+    ),
+)
+
+
+def _graded(each: Work) -> tuple[object, ...]:
+    """The values of `_GRADED`, in its order."""
+    return (
+        each.grade,
+        each.passed,
+        each.awaiting,
+        each.graded_at,
+        each.grader_id,
+        each.grader_comment,
     )
-    tx.execute(statement.values({name: bindparam(name) for name in _GRADED}), rows)
 
 
 def list_work(tx: Transaction, organization_id: str, registration_ids: set[str]) -> list[Work]:
     """All attempts within these registrations, in order."""
-    query = (
-        select(work)
-        .where(
-            work.c.organization_id == organization_id,
-            work.c.registration_id.in_(registration_ids),
-        )
-        .order_by(work.c.registration_id, work.c.element_id, work.c.number)
+    rows = _WORK.rows(tx, organization_id=organization_id, ids=registration_ids)
+    return [_work(row) for row in rows]
+
+
+_WORK = Prepared(
+    select(work)
+    .where(
+        work.c.organization_id == bindparam("organization_id"),
+        among(work.c.registration_id, "ids"),
     )
-    return [_work(row) for row in tx.execute(query)]
+    .order_by(work.c.registration_id, work.c.element_id, work.c.number)
+)
 
 
 def insert_exemptions(tx: Transaction, organization_id: str, new: Sequence[Exemption]) -> None:
@@ -94,11 +121,16 @@ def delete_exemptions(tx: Transaction, pairs: set[Pair]) -> None:
 def list_exemptions(
     tx: Transaction, organization_id: str, registration_ids: set[str]
 ) -> list[Exemption]:
-    query = select(exemptions).where(
-        exemptions.c.organization_id == organization_id,
-        exemptions.c.registration_id.in_(registration_ids),
+    rows = _EXEMPTIONS.rows(tx, organization_id=organization_id, ids=registration_ids)
+    return [_exemption(row) for row in rows]
+
+
+_EXEMPTIONS = Prepared(
+    select(exemptions).where(
+        exemptions.c.organization_id == bindparam("organization_id"),
+        among(exemptions.c.registration_id, "ids"),
     )
-    return [_exemption(row) for row in tx.execute(query)]
+)
 
 
 def forget_words(tx: Transaction, organization_id: str, user_id: str) -> None:
@@ -140,13 +172,6 @@ def list_standings(
         standings.c.registration_id.in_(registration_ids),
     )
     return {row.registration_id: standing_from(row.standing) for row in tx.execute(query)}
-
-
-_GRADED = ("grade", "passed", "awaiting", "graded_at", "grader_id", "grader_comment")
-
-
-def _graded(each: Work) -> dict[str, Any]:
-    return {name: getattr(each, name) for name in _GRADED}
 
 
 def _work(row: Row[Any]) -> Work:

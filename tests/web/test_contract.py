@@ -19,6 +19,7 @@ import pytest
 import sqlalchemy as sa
 
 from coursebell.metrics import Metrics
+from coursebell.services.zapier import Trigger
 from coursebell.storage import tables
 from coursebell.storage.database import Database
 from coursebell.web.app import create_app
@@ -157,6 +158,30 @@ def test_resource(collection):
     assert set(resource.calls.split()) <= calls_at(collection)
     if "GET" in resource.calls.split():
         assert set(resource.filters.split()) <= parameters_at(f"/{collection}")
+
+
+def test_zapier_has_the_calls_and_the_four_events_of_the_contract():
+    calls = {
+        f"{method.upper()} {path.removeprefix('/api/zapier')}"
+        for path, methods in SPEC["paths"].items()
+        if path.startswith("/api/zapier/")
+        for method in methods
+    }
+
+    assert calls == {
+        "GET /subscription/{event}",
+        "POST /subscription/{event}",
+        "DELETE /subscription/{event}/{subscription_id}",
+        "POST /user",
+        "GET /studentregistration",
+        "POST /studentregistration",
+    }
+    assert set(Trigger) == {
+        "user_created",
+        "offering_registered",
+        "offering_completed",
+        "element_completed",
+    }
 
 
 # --- parameters

@@ -427,6 +427,20 @@ def test_taking_over_does_not_hurry_what_waits_for_its_next_attempt(school, pend
     assert claim(school, TWO).claimed == []
 
 
+def test_waits_of_whole_seconds_and_of_fractions_are_recorded_together(school, connected):
+    for _ in range(2):
+        school.registration()
+    first, second = claim(school).claimed
+
+    recorded = record(
+        school,
+        result(first, DeliveryStatus.PENDING, delay=2),
+        result(second, DeliveryStatus.PENDING, delay=1.5),
+    )
+
+    assert recorded == {first.key, second.key}
+
+
 # --- a clock that is set
 
 

@@ -390,7 +390,7 @@ def _outcome_row(result: Recorded, now: datetime) -> tuple[object, ...]:
     return (
         result.key,
         result.status,
-        result.delay_seconds,
+        float(result.delay_seconds),  # an array takes no whole number among fractions
         finished_at,
         result.attempt.outcome,
     )

@@ -1,7 +1,11 @@
 """What the logs look like, for people and for machines, and what is never in them."""
 
+import io
 import json
 import logging
+import select
+import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -65,6 +69,73 @@ def test_away_from_a_terminal_lines_are_for_machines(capsys):
     logs.logger("supervisor").info("child.started")
 
     assert lines(capsys)[0]["event"] == "child.started"
+
+
+class Writes(io.StringIO):
+    """A stderr that keeps each write apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.each: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.each.append(text)
+        return super().write(text)
+
+
+def log_together(log, number):
+    with logs.together():
+        for each in range(number):
+            log.info("delivery.attempted", number=each, name="ü" * 200)
+        {}["no such delivery"]
+
+
+def test_lines_that_come_together_are_written_together_but_never_torn(monkeypatch):
+    stderr = Writes()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    logs.configure(as_json=True)
+    log = logs.logger("delivery")
+
+    with pytest.raises(KeyError):
+        log_together(log, 20)
+    log.info("dispatcher.stopped")
+
+    events = [json.loads(line) for line in stderr.getvalue().splitlines()]
+    assert [event["number"] for event in events[:20]] == list(range(20))
+    assert events[-1]["event"] == "dispatcher.stopped"
+    assert 2 < len(stderr.each) < 8
+    for piece in stderr.each:
+        assert piece.endswith("\n")
+        assert len(piece.encode()) <= select.PIPE_BUF
+
+
+def test_a_line_longer_than_a_pipe_takes_at_once_is_a_write_of_its_own(monkeypatch):
+    stderr = Writes()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    logs.configure(as_json=True)
+
+    with logs.together():
+        for text in ("a", "b" * select.PIPE_BUF, "c"):
+            logs.logger("web").info("said", text=text)
+
+    assert [piece.count("\n") for piece in stderr.each] == [1, 1, 1]
+
+
+def test_another_thread_does_not_wait_for_what_is_held_together(monkeypatch):
+    stderr = Writes()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    logs.configure(as_json=True)
+    log = logs.logger("schedule")
+
+    with logs.together():
+        log.info("held")
+        other = threading.Thread(target=log.info, args=("at.once",))
+        other.start()
+        other.join()
+        seen = stderr.getvalue()
+
+    assert json.loads(seen)["event"] == "at.once"
+    assert len(stderr.each) == 2
 
 
 def test_what_is_below_the_level_is_not_written(capsys):

@@ -95,6 +95,7 @@ def main() -> int:
     given = hear()
     with ExitStack() as stack:
         subject = Subject(given["url"], given["beside"], stack)
+        bootstrap.settle_memory()
         say()
         while (wish := hear()) is not None:
             say(subject.run(wish["number"], parts=wish["parts"]))

@@ -22,7 +22,7 @@ from coursebell.delivery.records import Sent, log_attempt, not_sent, record_of
 from coursebell.delivery.requests import Sender, Senders
 from coursebell.domain.model import DeliveryStatus
 from coursebell.errors import UnavailableError
-from coursebell.logs import logger
+from coursebell.logs import logger, together
 from coursebell.services import dispatching
 from coursebell.services.dispatching import LEASE_SECONDS, Batch
 from coursebell.services.registrar import Registrar
@@ -35,8 +35,8 @@ _log = logger(__name__)
 DEPTH = 32  # deliveries of one webhook in hand; above its cap, so that the next is always ready
 _MARGIN_SECONDS = 5.0  # a lease that ends sooner after an attempt's deadline is not started on
 _RENEW_SECONDS = 1.0  # how old a webhook's settings may be when an attempt starts
-_RECORD_BATCH = 100  # results that are recorded without waiting for more
-_RECORD_SECONDS = 0.005  # how long a result waits for others to be recorded with
+_RECORD_BATCH = 250  # results that are recorded without waiting for more
+_RECORD_SECONDS = 0.02  # how long a result waits for others to be recorded with
 _IDLE_SECONDS = 5.0  # how long to sleep at most
 _BREATH_SECONDS = 0.05  # how long to sleep at least when others hold what is due
 _FAREWELL_SECONDS = 8.0  # what attempts in flight get to finish after SIGTERM
@@ -215,8 +215,9 @@ class Dispatcher:
     def _advance(self, seconds: float, descriptors: tuple[int, ...]) -> bool:
         """Move requests on and take in what has ended; whether the bell rang."""
         progress = self._client.advance(seconds, descriptors)
-        for result in progress.results:
-            self._take(result)
+        with together():
+            for result in progress.results:
+                self._take(result)
         self._stopping = self._stopping or self._stop_descriptor in progress.ready
         return bool(progress.ready - {self._stop_descriptor})
 

@@ -38,7 +38,7 @@ from coursebell.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from coursebell.logs import logger
+from coursebell.logs import logger, together
 from coursebell.services import element_work, progress, trail
 from coursebell.services.element_work import Done
 from coursebell.services.progress import Progress
@@ -141,20 +141,24 @@ def apply(
 
 def report_completions(registrar: Registrar, results: Iterable[Applied]) -> None:
     """Log and count each registration that ended. Called after the commit."""
-    for result in results:
-        if isinstance(result, Transition) and result.effect is Effect.END:
-            ended = result.after
-            assert ended.source is not None  # noqa: S101 - whatever ended has one
-            registrar.count_completion(ended.source, ended.status is Status.PASSED)
-            _log.info(
-                "registration.completed",
-                registration_id=ended.id,
-                user_id=ended.user_id,
-                offering_id=ended.offering_id,
-                status=ended.status.value,
-                source=ended.source.value,
-                grade=None if ended.grade is None else str(ended.grade),
-            )
+    with together():
+        for result in results:
+            if isinstance(result, Transition) and result.effect is Effect.END:
+                _report_completion(registrar, result.after)
+
+
+def _report_completion(registrar: Registrar, ended: Registration) -> None:
+    assert ended.source is not None  # noqa: S101 - whatever ended has one
+    registrar.count_completion(ended.source, ended.status is Status.PASSED)
+    _log.info(
+        "registration.completed",
+        registration_id=ended.id,
+        user_id=ended.user_id,
+        offering_id=ended.offering_id,
+        status=ended.status.value,
+        source=ended.source.value,
+        grade=None if ended.grade is None else str(ended.grade),
+    )
 
 
 def _store_arrivals(

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, FromClause, and_, case, exists, or_, selec
 from coursebell.domain.model import DeliveryKind, DeliveryStatus
 from coursebell.storage.columns import is_exactly
 from coursebell.storage.database import Transaction
-from coursebell.storage.prepared import Prepared, among
+from coursebell.storage.prepared import Prepared, among, clock
 from coursebell.storage.tables import deliveries, events
 
 PENDING = is_exactly(deliveries.c.status, DeliveryStatus.PENDING)
@@ -64,12 +64,7 @@ def release_successors(tx: Transaction, settled: Collection[int], now: datetime)
     """Make due what waited for deliveries with these keys, and for no other; how many."""
     if not settled:
         return 0
-    pairs = select(_settled.c.webhook_id, _settled.c.registration_id).where(
-        _settled.c.key.in_(settled)
-    )
-    pair = tuple_(deliveries.c.webhook_id, deliveries.c.registration_id)
-    released = update(deliveries).where(WAITING, pair.in_(pairs), ~_is_blocked())
-    return tx.execute(released.values(due_at=in_turn(tx, now))).rowcount
+    return _RELEASE.run(tx, settled=settled, now=now)
 
 
 class Waiting(NamedTuple):
@@ -99,8 +94,11 @@ def list_stuck(tx: Transaction, keys: Collection[int]) -> list[int]:
 
 def in_turn(tx: Transaction, now: datetime) -> ColumnElement[Any]:
     """Due now, and among all that is due in the order in which deliveries were made."""
-    clock = tx.clock(now)
-    return case((deliveries.c.created_at < clock, deliveries.c.created_at), else_=clock)
+    return _in_turn(tx.clock(now))
+
+
+def _in_turn(moment: ColumnElement[datetime]) -> ColumnElement[datetime]:
+    return case((deliveries.c.created_at < moment, deliveries.c.created_at), else_=moment)
 
 
 def _is_blocked() -> ColumnElement[bool]:
@@ -116,3 +114,18 @@ def _is_blocked() -> ColumnElement[bool]:
         earlier.c.webhook_id == deliveries.c.webhook_id,
         _is_open_link(earlier),
     )
+
+
+_RELEASE = Prepared(
+    update(deliveries)
+    .where(
+        WAITING,
+        tuple_(deliveries.c.webhook_id, deliveries.c.registration_id).in_(
+            select(_settled.c.webhook_id, _settled.c.registration_id).where(
+                among(_settled.c.key, "settled")
+            )
+        ),
+        ~_is_blocked(),
+    )
+    .values(due_at=_in_turn(clock()))
+)

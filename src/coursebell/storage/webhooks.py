@@ -16,7 +16,7 @@ from coursebell.domain.model import Method, Payload, Webhook, WebhookKind, Webho
 from coursebell.storage.database import Transaction
 from coursebell.storage.health import health_columns
 from coursebell.storage.lists import slice_of
-from coursebell.storage.prepared import Prepared
+from coursebell.storage.prepared import Prepared, among
 from coursebell.storage.seal import Seal
 from coursebell.storage.tables import webhooks
 
@@ -155,8 +155,10 @@ _SUBSCRIPTIONS = Prepared(
 
 def list_targets(tx: Transaction, webhook_ids: Iterable[str]) -> dict[str, Target]:
     """Of those among `webhook_ids` that are active."""
-    query = select(webhooks).where(webhooks.c.id.in_(webhook_ids), IS_ACTIVE)
-    return {row.id: _target(row) for row in tx.execute(query)}
+    return {row.id: _target(row) for row in _TARGETS.rows(tx, ids=webhook_ids)}
+
+
+_TARGETS = Prepared(select(webhooks).where(among(webhooks.c.id, "ids"), IS_ACTIVE))
 
 
 def open_headers(target: Target, seal: Seal) -> Mapping[str, str]:

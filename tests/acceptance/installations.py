@@ -110,6 +110,7 @@ class Server:
     ) -> None:
         self._log = log
         self._token = token
+        self._host = ""
         lifeline, held = os.pipe()  # it ends with this process, however that ends
         self._held: int | None = held
         with log.open("w") as stderr:
@@ -131,8 +132,10 @@ class Server:
     @property
     def host(self) -> str:
         """Where it listens; empty before it does."""
-        said = re.search(r"^Coursebell serves http://(\S+)", self.log, re.MULTILINE)
-        return said[1] if said else ""
+        if not self._host:
+            said = re.search(r"^Coursebell serves http://(\S+)", self.log, re.MULTILINE)
+            self._host = said[1] if said else ""
+        return self._host
 
     def client(self, token: str | None = None) -> Client:
         """The administrator, or whose token it is."""

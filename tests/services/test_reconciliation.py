@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import update
 
 from coursebell.domain import samples
 from coursebell.domain.books import Standing
@@ -14,7 +15,8 @@ from coursebell.errors import ForbiddenError, NotFoundError
 from coursebell.services import deliveries, dispatching, reconciliation, upkeep, webhooks
 from coursebell.storage import outbox
 from coursebell.storage.claims import Recorded
-from coursebell_receiver import read_reconciliation, tally
+from coursebell.storage.tables import webhooks as webhook_rows
+from coursebell_receiver import generate_secret, read_reconciliation, sign, tally
 from factories import DAY, HOUR, NOW
 
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)  # NOW is ten hours later
@@ -281,6 +283,29 @@ def test_an_answer_is_signed_so_that_the_receiver_can_read_it(school, connected)
     }
     found = read_reconciliation(headers, body, connected.secret, now=int(NOW.timestamp()))
     assert found.all.count == 0
+
+
+def test_while_a_secret_rotates_an_answer_is_signed_with_both(school, connected):
+    """As a delivery is: the receiver may know either."""
+    old = generate_secret()
+    sealed = school.database.seal.seal(old.encode())
+    with school.database.transaction() as tx:
+        tx.execute(
+            update(webhook_rows).values(old_secret_sealed=sealed, old_secret_until=NOW + HOUR)
+        )
+
+    def signatures(now):
+        signed = reconciliation.sign_answer(
+            school.registrar, school.admin, connected.webhook.id, "msg", now, b"body"
+        )
+        return signed.split()
+
+    def by(secret, now):
+        return sign(secret, "msg", int(now.timestamp()), b"body")
+
+    assert signatures(NOW) == [by(connected.secret, NOW), by(old, NOW)]
+    over = NOW + HOUR
+    assert signatures(over) == [by(connected.secret, over)]
 
 
 def test_the_books_are_for_administrators_of_the_organization(school, connected):

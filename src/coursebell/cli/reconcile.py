@@ -129,7 +129,10 @@ def _advice(webhook: Webhook, books: Books, standing: Standing) -> Iterator[str]
         case Standing.DELIVERED:
             return
         case Standing.PENDING:
-            yield "On their way, or waiting for their next attempt. To see why:"
+            if webhook.backed_off_until:
+                yield "The receiver is dead: it is asked now and then, and all go out when it answers."
+            else:
+                yield "On their way, or waiting for their next attempt. To see why:"
             yield f"coursebell webhook deliveries {webhook.id} --status pending; coursebell doctor"
         case Standing.HELD:
             why = f" ({webhook.disabled_reason})" if webhook.disabled_reason else ""

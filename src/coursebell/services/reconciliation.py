@@ -109,8 +109,8 @@ def sign_answer(
     """
     actor.require(Role.ADMIN)
     with registrar.database.snapshot() as tx:
-        secrets = webhooks.open_secrets(
-            tx, actor.organization_id, webhook_id, registrar.database.seal
+        secrets = webhooks.open_signing_secrets(
+            tx, actor.organization_id, webhook_id, registrar.database.seal, now
         )
     if not secrets:
         raise NotFoundError

@@ -174,15 +174,23 @@ def open_secret(target: Target, seal: Seal) -> str:
     return seal.open(target.secret_sealed).decode()
 
 
-def open_secrets(tx: Transaction, organization_id: str, webhook_id: str, seal: Seal) -> list[str]:
-    """The secrets that a webhook's deliveries are signed with, in clear; empty if there is none.
+def open_signing_secrets(
+    tx: Transaction, organization_id: str, webhook_id: str, seal: Seal, now: datetime
+) -> list[str]:
+    """The secrets that sign for a webhook now, in clear, the new one first; empty without it.
 
     Raises `SealError`.
     """
-    query = select(webhooks.c.secret_sealed).where(
-        _is(organization_id, webhook_id), webhooks.c.deleted_at.is_(None)
-    )
-    return [seal.open(sealed).decode() for sealed in tx.execute(query).scalars()]
+    query = select(
+        webhooks.c.secret_sealed, webhooks.c.old_secret_sealed, webhooks.c.old_secret_until
+    ).where(_is(organization_id, webhook_id), webhooks.c.deleted_at.is_(None))
+    row = tx.execute(query).one_or_none()
+    if row is None:
+        return []
+    sealed = [row.secret_sealed]
+    if row.old_secret_sealed is not None and row.old_secret_until > now:
+        sealed.append(row.old_secret_sealed)
+    return [seal.open(each).decode() for each in sealed]
 
 
 def _target(row: Row[Any]) -> Target:

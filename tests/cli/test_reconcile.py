@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from coursebell.cli.app import run
 from coursebell.domain import samples
@@ -14,6 +15,7 @@ from coursebell.services import organizations, webhooks
 from coursebell.services.publishing import publish
 from coursebell.services.registrar import Registrar
 from coursebell.services.webhooks import NewWebhook
+from coursebell.storage.tables import webhooks as webhook_rows
 
 COMPLETED = EventName.OFFERING_COMPLETED
 
@@ -94,6 +96,16 @@ def test_held_and_untold_events_say_what_to_do(coursebell, registrar, operator, 
     assert f"coursebell webhook resume {crm}" in held
     assert "1 were committed before this webhook was made." in untold
     assert f"coursebell webhook backfill {late} --since " in untold
+
+
+def test_a_dead_receiver_is_told_apart_from_one_that_is_slow(coursebell, registrar, operator, crm):
+    tell(registrar, operator)
+    with registrar.database.transaction() as tx:
+        tx.execute(update(webhook_rows).values(probe_at=datetime.now(UTC)))
+
+    _, out, _ = coursebell("reconcile", "--webhook", crm, "--since", "1h")
+
+    assert "The receiver is dead; all are sent when it answers" in out
 
 
 def test_for_programs_it_is_one_object(coursebell, registrar, operator, crm):

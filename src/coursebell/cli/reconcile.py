@@ -130,7 +130,7 @@ def _advice(webhook: Webhook, books: Books, standing: Standing) -> Iterator[str]
             return
         case Standing.PENDING:
             if webhook.backed_off_until:
-                yield "The receiver is dead: it is asked now and then, and all go out when it answers."
+                yield "The receiver is dead; all are sent when it answers one of the probes. Why:"
             else:
                 yield "On their way, or waiting for their next attempt. To see why:"
             yield f"coursebell webhook deliveries {webhook.id} --status pending; coursebell doctor"

@@ -14,8 +14,8 @@ from delivery.hostile import self_signed
 from faults import clusters, disks
 from faults.clusters import Cluster
 from faults.disks import Disk
+from faults.leaks import Secrets
 from faults.scenes import Scene
-from faults.secrets import Secrets
 from needs import require
 
 MAX_REQUESTS = 64  # so that a flood need not be large

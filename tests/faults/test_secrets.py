@@ -7,9 +7,9 @@ import json
 import pytest
 
 from acceptance.receivers import Manner, Request
+from faults.leaks import Secrets
 from faults.ledgers import Ledger, Treatment
 from faults.scenes import Scene
-from faults.secrets import Secrets
 
 HEADERS = {"Authorization": "Bearer r3ceivers-0wn-t0ken", "X-Api-Key": "another-k3y/of+theirs"}
 PASSWORD = "correct horse 8attery"

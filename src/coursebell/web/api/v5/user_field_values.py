@@ -49,7 +49,8 @@ class UserFieldValues(BaseModel):
 async def get_user_field_values(user_id: PathId, caller: Learner) -> Response:
     """All that is set, in one object; learners see their own, without private fields."""
     values = await caller.run(user_fields.get_values, user_id)
-    return Response(json.dumps(values, ensure_ascii=False), media_type=JSON)
+    content = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return Response(content, media_type=JSON)
 
 
 @router.put("", **accomplishes(*UNKNOWN, *BODY))

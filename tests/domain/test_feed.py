@@ -30,7 +30,10 @@ def test_a_bare_position_is_a_cursor_that_fits_any_event():
 
 
 def test_a_mark_fits_its_own_event_only():
+    """Also where two events are of the same moment, which the beginning of an id tells."""
     assert not cursor_at(1, "0" * 32).fits("1" * 32)
+    one, other = new_id(), new_id()
+    assert not cursor_at(1, one).fits(other)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from coursebell.domain.model import Event
 DEFAULT_PAGE = 100
 MAX_PAGE = 1_000
 
-_MARK = 8  # characters of an event's id
+_MARK = 8  # characters of an event's id: its last ones, because the first tell the time
 _match_cursor = re.compile(r"([0-9]{1,18})(?:-([0-9a-f]{8}))?", re.ASCII).fullmatch
 
 
@@ -31,11 +31,11 @@ class Cursor:
     """
 
     position: int
-    mark: str | None  # the first characters of that event's id; None: not known
+    mark: str | None  # the last characters of that event's id; None: not known
 
     def fits(self, event_id: str) -> bool:
         """Whether this may be the event that the reader saw at this position."""
-        return self.mark is None or event_id.startswith(self.mark)
+        return self.mark is None or event_id.endswith(self.mark)
 
     def __str__(self) -> str:
         return str(self.position) if self.mark is None else f"{self.position}-{self.mark}"
@@ -45,7 +45,7 @@ START = Cursor(position=0, mark=None)
 
 
 def cursor_at(position: int, event_id: str) -> Cursor:
-    return Cursor(position=position, mark=event_id[:_MARK])
+    return Cursor(position=position, mark=event_id[-_MARK:])
 
 
 def parse_cursor(text: str) -> Cursor:

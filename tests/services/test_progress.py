@@ -20,7 +20,7 @@ from coursebell.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from coursebell.services import elements, gradebook, records
+from coursebell.services import elements, gradebook, records, transitions
 from coursebell.services.elements import ElementChanges
 from coursebell.storage import audit
 from factories import DAY, HOUR, NOW, open_school
@@ -617,3 +617,32 @@ def test_another_organization_neither_works_nor_looks(school, lesson):
         with pytest.raises(CoursebellError) as refused:
             ask()
         assert isinstance(refused.value, NotFoundError)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_batch_reads_as_often_as_a_single_report(school):
+    lesson = Class(school)
+    many = [school.registration(offering=lesson.offering) for _ in range(20)]
+
+    def reads(registrations):
+        requests = [
+            Request(
+                registration_id=each.id,
+                command=Command.PROGRESS,
+                actor=school.admin,
+                element_id=element.id,
+                report=Report(completed=True, grade=Decimal(90)),
+            )
+            for each in registrations
+            for element in (lesson.test, lesson.essay)
+        ]
+        statements = []
+        with school.database.transaction() as tx:
+            driver = tx.connection.connection.driver_connection
+            driver.set_trace_callback(statements.append)
+            applied = transitions.apply(school.registrar, school.organization.id, requests, NOW, tx)
+            driver.set_trace_callback(None)
+        assert [each.effect for each in applied] == [Effect.WORK, Effect.END] * len(registrations)
+        return sum(each.lstrip().startswith("SELECT") for each in statements)
+
+    assert reads([lesson.registration]) == reads(many)

@@ -247,14 +247,17 @@ def element_part(element: Element, work: Work | None = None) -> Document:
 def element_published(
     *, event_id: str, now: datetime, element: Element, course: Course, instructor: User | None
 ) -> NewEvent:
-    """About nobody: it has neither source nor user. `instructor` is told by name."""
+    """About nobody: its document has neither source nor user. `instructor` is told by name.
+
+    So it is an event that says something of the instructor, who may want to be forgotten.
+    """
     name = None if instructor is None else f"{instructor.first_name} {instructor.last_name}"
     return NewEvent(
         id=event_id,
         name=EventName.ELEMENT_PUBLISHED,
         source=None,
         occurred_at=now,
-        user_id=None,
+        user_id=None if instructor is None else instructor.id,
         registration_id=None,
         registration_seq=None,
         offering_id=None,

@@ -121,13 +121,6 @@ def _exempt(
     now: datetime,
 ) -> Done:
     was = progress.exemption(registration.id, element.id)
-    exemption = Exemption(
-        registration_id=registration.id,
-        element_id=element.id,
-        created_at=now,
-        grader_id=request.actor.user_id,
-        comment=verdict.comment or None,
-    )
     before: dict[str, object] = {"element_id": element.id, "exempt": was is not None}
     after: dict[str, object] = {"element_id": element.id, "exempt": bool(verdict.exempt)}
     if not verdict.exempt:
@@ -135,6 +128,13 @@ def _exempt(
         return Done(element=element, before=before, after=after if was is not None else None)
     if was is not None and verdict.comment in (None, was.comment):
         return Done(element=element)
+    exemption = Exemption(
+        registration_id=registration.id,
+        element_id=element.id,
+        created_at=now,
+        grader_id=request.actor.user_id,
+        comment=verdict.comment or None,
+    )
     progress.exempt(exemption)
     return Done(element=element, before=before, after={**after, "comment": exemption.comment})
 

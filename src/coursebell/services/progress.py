@@ -13,6 +13,8 @@ from coursebell.storage.database import Transaction
 from coursebell.storage.offerings import RuledOffering
 from coursebell.storage.progress import Pair
 
+_Attempt = tuple[str, str, int]  # registration, element, number
+
 
 @dataclass(slots=True)
 class Progress:
@@ -21,10 +23,10 @@ class Progress:
     elements: Mapping[str, Sequence[Element]] = field(default_factory=dict)
     work: dict[str, dict[str, list[Work]]] = field(default_factory=dict)
     exemptions: dict[str, dict[str, Exemption]] = field(default_factory=dict)
-    _new_work: dict[tuple[str, str, int], Work] = field(default_factory=dict)
-    _graded_work: dict[tuple[str, str, int], Work] = field(default_factory=dict)
-    _exempted: dict[Pair, Exemption] = field(default_factory=dict)
-    _no_longer_exempt: set[Pair] = field(default_factory=set)
+    _new_work: dict[_Attempt, Work] = field(default_factory=dict, init=False)
+    _graded_work: dict[_Attempt, Work] = field(default_factory=dict, init=False)
+    _exempted: dict[Pair, Exemption] = field(default_factory=dict, init=False)
+    _no_longer_exempt: set[Pair] = field(default_factory=set, init=False)
 
     def standing(self, registration: Registration, ruled: RuledOffering) -> Standing:
         """Where the registration stands with the active elements of its course."""

@@ -330,7 +330,8 @@ def _take(
         del batch.active[pair]
     if after.id in batch.arriving:
         return transition  # noted once, as it is stored
-    if name is not None or transition.before.begin_at is None or request.override:
+    began = transition.before.begin_at is None and after.begin_at is not None
+    if name is not None or began or request.override:
         batch.changes.append(_change(request, transition))
     return transition
 

@@ -94,9 +94,19 @@ def test_activating_is_told_with_the_instructors_name(school, course_id):
     school.admin.put(f"/courses/{course_id}/elements/{element_id}", {"status": "active"})
 
     (event,) = school.admin.list("/events?event=element_published")
-    assert (event["elementId"], "userId" in event) == (element_id, False)
+    assert (event["elementId"], event["userId"]) == (element_id, school.ids["instructor"])
     body = school.admin.get(f"/events/{event['id']}")["body"]
     assert body["course"]["instructor"] == "Instructor School"
+
+
+def test_an_instructor_who_is_erased_is_named_no_more(school, course_id):
+    school.element(course_id)
+
+    school.admin.post(f"/users/{school.ids['instructor']}/erase", {"reason": "asked"})
+
+    (event,) = school.admin.list("/events?event=element_published")
+    body = school.admin.get(f"/events/{event['id']}")["body"]
+    assert body["course"] == {"id": course_id}
 
 
 def test_courses_and_offerings_say_whether_every_element_must_be_passed(school):

@@ -7,9 +7,11 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
+from coursebell.domain.imports import ImportKind
 from coursebell.domain.model import Status
 from coursebell.schedule import Schedule
-from coursebell.services import deliveries, webhooks
+from coursebell.services import deliveries, import_jobs, webhooks
+from coursebell.services.imports import Plan
 from coursebell.storage.database import Database
 from coursebell.storage.tables import attempts as attempts_table
 from coursebell.storage.tables import deliveries as deliveries_table
@@ -20,6 +22,25 @@ from factories import DAY, HOUR, NOW, School, open_school
 @pytest.fixture
 def school(database: Database) -> School:
     return open_school(database)
+
+
+def test_a_process_is_asked_for_while_an_upload_waits(database, tmp_path):
+    school = open_school(database, upload_directory=tmp_path / "uploads")
+    started = []
+    schedule = Schedule(school.registrar, None, lambda: started.append(True))
+    schedule.tick(NOW)
+    job_id = import_jobs.new_job_id()
+    with import_jobs.upload(school.registrar, job_id) as stream:
+        stream.write(b"title\nRopes\n")
+    plan = Plan(kind=ImportKind.OFFERINGS)
+    import_jobs.ask_for_import(school.registrar, school.admin, job_id, plan, NOW)
+
+    schedule.tick(NOW + HOUR)
+    waited = len(started)
+    import_jobs.work_on(school.registrar, job_id, lambda: NOW + HOUR, lambda _: True)
+    schedule.tick(NOW + HOUR)
+
+    assert (waited, len(started)) == (1, 1)
 
 
 def write(school, statement, rows=None):

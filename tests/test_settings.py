@@ -46,6 +46,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         "RETENTION_DAYS": "30",
         "PROXY": "http://proxy.example:3128",
         "CA_FILE": str(bundle),
+        "UPLOAD_DIRECTORY": "/srv/uploads",
     }
     for name, value in values.items():
         monkeypatch.setenv(f"COURSEBELL_{name}", value)
@@ -64,6 +65,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert settings.retention_days == 30
     assert settings.proxy == values["PROXY"]
     assert settings.ca_file == bundle
+    assert settings.upload_directory == Path("/srv/uploads")
 
 
 def test_the_command_line_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch):

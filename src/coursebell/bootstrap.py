@@ -6,9 +6,12 @@ import gc
 import os
 import signal
 import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,9 +21,10 @@ from coursebell.domain.model import Source
 from coursebell.errors import ConfigurationError
 from coursebell.metrics import Metrics
 from coursebell.schedule import Schedule
-from coursebell.services import deliveries, dispatching
+from coursebell.services import deliveries, dispatching, import_jobs
+from coursebell.services.imports import REST
 from coursebell.services.registrar import Registrar
-from coursebell.settings import LogFormat, Settings, unknown_variables
+from coursebell.settings import LogFormat, Settings, unknown_variables, variable
 from coursebell.storage import migrations
 from coursebell.storage.database import Database
 from coursebell.storage.waking import OnlyDispatcher, hang_bell
@@ -30,6 +34,7 @@ _log = logs.logger("bootstrap")
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _KEEP_ALIVE = 65  # seconds; longer than the idle time of usual connection pools and proxies
 _LAST_REQUESTS = 8  # seconds that requests get to finish after SIGTERM
+_LAST_STEP = 3.0  # seconds that the import at work gets for its step
 TAKEOVER_SECONDS = 12.0  # in which a dispatcher whose parent was killed has certainly ended
 
 
@@ -53,12 +58,19 @@ def open_registrar(settings: Settings, metrics: Metrics | None = None) -> Regist
         if metrics is not None:
             metrics.completed(source=source.value, passed=passed)
 
+    database = Database(settings.database_url, secret_keys=settings.keys)
     return Registrar(
-        database=Database(settings.database_url, secret_keys=settings.keys),
+        database=database,
+        upload_directory=settings.upload_directory or _uploads_of(database),
         public_url=settings.public_url,
         address_rules=AddressRules(allowed=settings.allowed_networks),
         count_completion=count,
     )
+
+
+def _uploads_of(database: Database) -> Path:
+    path = database.path
+    return Path("coursebell.uploads") if path is None else path.with_name(f"{path.name}.uploads")
 
 
 @contextmanager
@@ -147,11 +159,59 @@ def run_dispatcher(
         stack.callback(client.close)
         bell = hang_bell(registrar.database)
         stack.callback(bell.close)
-        schedule = Schedule(registrar, _retention(settings))
+        importing = Importing(settings)
+        stack.callback(importing.stop)
+        schedule = Schedule(registrar, _retention(settings), importing.start)
         schedule.start()
         stack.callback(schedule.stop)
         settle_memory()
         Dispatcher(registrar, client, bell, stop_descriptor, metrics.attempted).run()
+
+
+def run_imports(settings: Settings) -> None:
+    """Import what was uploaded, until nothing waits, or SIGTERM or SIGINT.
+
+    Belongs in a main thread.
+    """
+    stop = threading.Event()
+    for number in _STOP_SIGNALS:
+        signal.signal(number, lambda *_: stop.set())
+    with ready_registrar(settings) as (registrar, _metrics):
+        rest = 0.0 if registrar.database.is_postgres else REST
+
+        def keeps_on(seconds: float) -> bool:
+            return not stop.wait(seconds * rest)
+
+        while not stop.is_set() and (due := import_jobs.list_due(registrar, datetime.now(UTC))):
+            import_jobs.work_on(registrar, due[0], lambda: datetime.now(UTC), keeps_on)
+
+
+class Importing:
+    """At most one process that runs `run_imports`, and ends with this one however this one ends."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._environment = {**os.environ, variable("database_url"): settings.database_url}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lifeline, self._held = os.pipe()
+
+    def start(self) -> None:
+        """Start it, unless it runs."""
+        if self._process is None or self._process.poll() is not None:
+            command = [sys.executable, "-m", "coursebell", "import-jobs"]
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                [*command, "--lifeline", str(self._lifeline)],
+                env=self._environment,
+                pass_fds=[self._lifeline],
+                stdin=subprocess.DEVNULL,
+            )
+
+    def stop(self) -> None:
+        """Let it end with the step at hand; what is left is gone on with later."""
+        os.close(self._held)  # which it takes as a SIGTERM
+        os.close(self._lifeline)
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_LAST_STEP)
 
 
 def _retention(settings: Settings) -> timedelta | None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from coursebell.errors import CoursebellError
 from coursebell.logs import logger
-from coursebell.services import gradebook, upkeep
+from coursebell.services import gradebook, import_jobs, upkeep
 from coursebell.services.registrar import Registrar
 
 _log = logger(__name__)
@@ -27,10 +27,20 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Schedule:
-    """Does what is due every second until stopped. `retention` of None keeps everything."""
+    """Does what is due every second until stopped. `retention` of None keeps everything.
 
-    def __init__(self, registrar: Registrar, retention: timedelta | None) -> None:
+    `start_importing` is called while there are uploaded files to import; a process of its own does
+    that, because it would fill the dispatcher's core for minutes.
+    """
+
+    def __init__(
+        self,
+        registrar: Registrar,
+        retention: timedelta | None,
+        start_importing: Callable[[], None] | None = None,
+    ) -> None:
         self._registrar = registrar
+        self._start_importing = start_importing
         self._retention = retention
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="schedule", daemon=True)
@@ -53,6 +63,7 @@ class Schedule:
     def tick(self, now: datetime) -> None:
         """Do what is due at `now`. What goes wrong is logged, and keeps no other task from it."""
         self._try(self._halt, now)
+        self._try(self._import, now)
         if now >= self._next_tidying:
             self._next_tidying = now + _TIDY_EVERY
             self._try(self._cancel_of_deleted, now)
@@ -71,6 +82,10 @@ class Schedule:
             _log.error("schedule.failed", task=task.__name__, problem=exc.message)
         except Exception:  # this thread must live on, whatever it is
             _log.exception("schedule.failed", task=task.__name__)
+
+    def _import(self, now: datetime) -> None:
+        if self._start_importing is not None and import_jobs.list_due(self._registrar, now):
+            self._start_importing()
 
     def _halt(self, now: datetime) -> None:
         halted = gradebook.halt_ended_offerings(self._registrar, now)

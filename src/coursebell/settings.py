@@ -88,6 +88,12 @@ class Settings(BaseSettings):
         description="After how many days attempts and bodies are removed of events whose every"
         " delivery is delivered, failed or cancelled. Unset: kept.",
     )
+    upload_directory: Path | None = Field(
+        None,
+        description="Where files wait that were uploaded to be imported. Unset: `FILE.uploads`"
+        " beside the SQLite file, `coursebell.uploads` in the working directory with PostgreSQL."
+        " API and dispatcher processes of a machine need the same one.",
+    )
     proxy: str | None = Field(
         None,
         repr=False,  # may hold a password

@@ -19,6 +19,8 @@ TREATED = {
     "audit": "who, what and when stays; values and reasons go",
 }
 NOT_ABOUT_PEOPLE = {
+    "imports",
+    "import_problems",  # lines and rules, never what stands in a cell
     "agreement_texts",
     "agreements",
     "organizations",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import ip_network
+from pathlib import Path
 
 import httpx
 import pytest
@@ -34,6 +35,7 @@ COLLECTIONS = (
     "events",
     "tokens",
     "audit",
+    "imports",
     "userfields",
     "agreements",
 )
@@ -171,6 +173,8 @@ class School:
             "event": "offering_completed",
             "email": f"{self.organization.name.lower()}@berg.example",
             "entry_id": self.admin.list("/audit")[0]["id"],
+            "kind": "users",
+            "import_id": self.upload(),
         }
 
     def everything(self) -> dict[str, list]:
@@ -179,6 +183,15 @@ class School:
         for token in found["tokens"]:
             token.pop("lastUsedDate", None)
         return found
+
+    def upload(self) -> str:
+        """Ask for the import of a table of users, which nobody works on; its id."""
+        table = "email,firstName,lastName\nada@x.example,Ada,Byron\n"
+        answer = self.admin(
+            "POST", "/api/v5/imports/users", content=table, headers={"content-type": "text/csv"}
+        )
+        assert answer.status_code == 202, answer.text
+        return answer.json()["id"]
 
     def webhook(self, **fields) -> str:
         return self.admin.create(
@@ -250,9 +263,14 @@ def connect(portal: BlockingPortal) -> Callable[..., Client]:
 
 
 @pytest.fixture
-def registrar(database: Database) -> Registrar:
+def registrar(database: Database, tmp_path: Path) -> Registrar:
     rules = AddressRules(allowed=(ip_network("127.0.0.0/8"),))
-    return Registrar(database=database, public_url="https://learn.example", address_rules=rules)
+    return Registrar(
+        database=database,
+        public_url="https://learn.example",
+        address_rules=rules,
+        upload_directory=tmp_path / "uploads",
+    )
 
 
 @pytest.fixture

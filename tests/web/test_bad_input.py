@@ -62,7 +62,7 @@ SPEC = create_app(None, Metrics(), lambda: None).openapi()
 def operations() -> Iterator[tuple[str, str, dict]]:
     for path, methods in SPEC["paths"].items():
         for method, operation in methods.items():
-            if "requestBody" in operation:
+            if "application/json" in operation.get("requestBody", {}).get("content", {}):
                 yield method, path, operation
 
 

@@ -118,6 +118,11 @@ ROUTES: dict[tuple[str, str], tuple[str, object]] = {
         "instructor",
         {"emailAddress": "{email}", "offeringId": "{offering_id}"},
     ),
+    ("GET", "/imports"): ("admin", None),
+    ("POST", "/imports/{kind}"): ("admin", None),
+    ("GET", "/imports/{import_id}"): ("admin", None),
+    ("GET", "/imports/{import_id}/errors"): ("admin", None),
+    ("DELETE", "/imports/{import_id}"): ("admin", None),
     ("GET", "/audit"): ("admin", None),
     ("GET", "/audit/{entry_id}"): ("admin", None),
 }

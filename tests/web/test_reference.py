@@ -64,6 +64,7 @@ SCHEMAS = {
         "StudentRegistrationDocument",
     ),
     "Audit": ("AuditDocument",),
+    "Imports": ("ImportReport", "ImportProblem"),
 }
 
 

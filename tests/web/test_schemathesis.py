@@ -115,6 +115,7 @@ def known_ids(school: Any, other: Any) -> dict[str, list[str]]:
         "field_id": "/userfields",
         "event_id": "/events",
         "entry_id": "/audit",
+        "import_id": "/imports",
     }
     ids = {
         name: [each["id"] for one in (school, other) for each in one.admin.list(path)]

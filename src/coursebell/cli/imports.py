@@ -19,16 +19,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from coursebell.cli.context import clock, invocation_of
 from coursebell.cli.output import answer, say
-from coursebell.domain.imports import ImportKind, Problem
+from coursebell.domain.imports import Done, ImportKind, Problem
 from coursebell.domain.model import ActorKind
 from coursebell.errors import InvalidInputError
-from coursebell.services.importing import Done
-from coursebell.services.imports import Import, Plan, Step
+from coursebell.services.imports import REST, Import, Plan, Step
 
 app = typer.Typer(no_args_is_help=False, help="Bring in users, offerings and registrations.")
 
 _SHOWN = 10  # problems, and kinds of problems, on the screen
-_REST = 0.25  # of the time a batch took: on SQLite, others get to write meanwhile
 
 File = Annotated[
     Path,
@@ -185,7 +183,7 @@ def _run(
             reports.append(_AsCsv(stack.enter_context(errors.open("w", newline=""))))
         if as_json:
             reports.append(stack.enter_context(_as_json(tally)))
-        rest = 0.0 if registrar.database.is_postgres else _REST
+        rest = 0.0 if registrar.database.is_postgres else REST
         for step in _watched(running.steps(clock), stream, file.stat().st_size, rest):
             tally.add(step)
             for report in reports:

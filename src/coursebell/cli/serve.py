@@ -112,6 +112,14 @@ def api(
         bootstrap.run_api(settings, opened)
 
 
+def import_jobs(context: typer.Context, *, lifeline: Lifeline = None) -> None:
+    """Import what was uploaded, until nothing waits. A dispatcher starts this."""
+    with _child(lifeline):
+        settings = invocation_of(context).settings()
+        bootstrap.configure_logs(settings)
+        bootstrap.run_imports(settings)
+
+
 @contextmanager
 def _child(lifeline: int | None) -> Iterator[None]:
     """As a child of a supervisor: end with it, and tell it when starting again cannot help."""

@@ -39,6 +39,23 @@ class ImportKind(StrEnum):
     REGISTRATIONS = "registrations"
 
 
+class Done(StrEnum):
+    """What an import did with a line that was not rejected."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+
+
+class ImportState(StrEnum):
+    """What has become of an import that was uploaded."""
+
+    PENDING = "pending"  # waits, or is being worked on
+    DONE = "done"
+    FAILED = "failed"  # the file as a whole cannot be imported; `problem` says why
+    CANCELLED = "cancelled"  # by a person; what was imported before stays
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """A column that an import knows."""

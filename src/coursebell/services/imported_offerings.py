@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from coursebell.domain.imports import Line
+from coursebell.domain.imports import Done, Line
 from coursebell.domain.model import Course, MoveOn, Offering, new_id
 from coursebell.errors import CoursebellError, InvalidInputError
 from coursebell.services import trail
 from coursebell.services.courses import DEFAULT_PASSING_GRADE
-from coursebell.services.importing import Done, Taken, Work, external_key, value
+from coursebell.services.importing import Taken, Work, external_key, value
 from coursebell.services.offerings import window_errors
 from coursebell.storage import audit, courses, offerings
 from coursebell.storage.external_keys import Known

@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from coursebell.domain.completion import Command, Request
-from coursebell.domain.imports import Line, Outcome
+from coursebell.domain.imports import Done, Line, Outcome
 from coursebell.domain.instants import format_instant
 from coursebell.domain.model import Registration, Status, User, new_id
 from coursebell.errors import CoursebellError, InvalidInputError
 from coursebell.services import transitions
-from coursebell.services.importing import Done, Taken, Work, external_key, keyed, value
+from coursebell.services.importing import Taken, Work, external_key, keyed, value
 from coursebell.services.transitions import Arrivals
 from coursebell.storage import external_keys, offerings, people, registrations
 from coursebell.storage.external_keys import Known

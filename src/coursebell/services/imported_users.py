@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from coursebell.domain import events
-from coursebell.domain.imports import Line
+from coursebell.domain.imports import Done, Line
 from coursebell.domain.model import Organization, Role, SignIn, Source, User, new_id
 from coursebell.errors import CoursebellError, InvalidInputError
 from coursebell.services import trail
-from coursebell.services.importing import Done, Taken, Work, external_key, value
+from coursebell.services.importing import Taken, Work, external_key, value
 from coursebell.services.people import check_names
 from coursebell.services.publishing import publish
 from coursebell.storage import audit, external_keys, people

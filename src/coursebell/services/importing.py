@@ -11,11 +11,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from coursebell.domain.changes import plain
-from coursebell.domain.imports import Line, Problem
+from coursebell.domain.imports import Done, Line, Problem
 from coursebell.domain.model import Actor
 from coursebell.errors import CoursebellError, InvalidInputError
 from coursebell.services.registrar import Registrar
@@ -24,14 +23,6 @@ from coursebell.storage.database import Transaction
 from coursebell.storage.external_keys import DERIVED, GIVEN, Known, Linked
 
 T = TypeVar("T")
-
-
-class Done(StrEnum):
-    """What an import did with a line."""
-
-    CREATED = "created"
-    UPDATED = "updated"
-    UNCHANGED = "unchanged"
 
 
 Result = Done | list[Problem]

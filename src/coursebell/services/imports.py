@@ -14,13 +14,13 @@ from itertools import islice
 from typing import BinaryIO, assert_never
 from zoneinfo import ZoneInfo
 
-from coursebell.domain.imports import ImportKind, Layout, Line, Problem, Reader, lay_out
+from coursebell.domain.imports import Done, ImportKind, Layout, Line, Problem, Reader, lay_out
 from coursebell.domain.model import Actor, Role
 from coursebell.domain.spreadsheets import Row, Sheet
 from coursebell.services.imported_offerings import OfferingImporter
 from coursebell.services.imported_registrations import RegistrationImporter
 from coursebell.services.imported_users import UserImporter
-from coursebell.services.importing import Done, Importer, Result, Work, carry_out
+from coursebell.services.importing import Importer, Result, Work, carry_out
 from coursebell.services.registrar import Registrar
 from coursebell.storage import people
 from coursebell.storage.database import Transaction
@@ -51,6 +51,9 @@ class Step:
     @property
     def read(self) -> int:
         return sum(self.counts.values()) + self.rejected
+
+
+REST = 0.25  # of the time a step took: on SQLite, others get to write meanwhile
 
 
 class Import:

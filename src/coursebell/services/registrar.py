@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from coursebell.domain.addresses import AddressRules
 from coursebell.domain.model import Source
@@ -21,4 +22,5 @@ class Registrar:
     database: Database
     public_url: str | None = None  # where receivers find the REST API
     address_rules: AddressRules = field(default_factory=AddressRules)
+    upload_directory: Path = Path("coursebell.uploads")  # where files wait to be imported
     count_completion: Callable[[Source, bool], None] = _not_counted  # told source and passed

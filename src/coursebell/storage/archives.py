@@ -21,7 +21,11 @@ from coursebell.storage.database import Transaction
 from coursebell.storage.tables import metadata
 
 BATCH = 500  # rows written at once
-LEFT_OUT = {"tokens"}  # credentials of one installation; nobody could read them from their digests
+LEFT_OUT = {
+    "tokens",  # credentials of one installation; nobody could read them from their digests
+    "imports",  # their files lie beside one installation
+    "import_problems",
+}
 _MOMENTARY = {("deliveries", "lease")}  # of a dispatcher that runs elsewhere
 
 Row = Mapping[str, object]

@@ -434,6 +434,50 @@ attempts = Table(
 )
 Index("attempts_of_delivery", attempts.c.delivery_key, attempts.c.number)
 
+imports = Table(
+    "imports",
+    metadata,
+    _key(),
+    _id(),
+    _reference("organization_id", "organizations"),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("mapping", JSON, nullable=False),
+    Column("is_dry_run", Boolean, nullable=False),
+    Column("sends_events", Boolean, nullable=False),
+    Column("user_id", String(32)),
+    Column("token_id", String(32)),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("due_at", Instant, nullable=False),  # while leased: when the lease lapses
+    Column("lease", String(32)),  # fencing token of the worker that claimed it
+    Column("end_byte", BigInteger, nullable=False),  # the place in the file that is reached
+    Column("end_line", BigInteger, nullable=False),
+    Column("created", Integer, nullable=False),
+    Column("updated", Integer, nullable=False),
+    Column("unchanged", Integer, nullable=False),
+    Column("rejected", Integer, nullable=False),
+    Column("ignored", JSON, nullable=False),  # headers that mean nothing
+    Column("problem", Text),  # why it failed as a whole
+)
+_unfinished = text("state = 'pending'")
+Index("imports_in_order", imports.c.organization_id, imports.c.key)
+Index("imports_due", imports.c.due_at, sqlite_where=_unfinished, postgresql_where=_unfinished)
+
+import_problems = Table(
+    "import_problems",
+    metadata,
+    _key(),
+    _reference("organization_id", "organizations"),
+    _reference("import_id", "imports"),
+    Column("line", BigInteger, nullable=False),
+    Column("column", Text),
+    Column("rule", Text, nullable=False),
+)
+Index("import_problems_of_import", import_problems.c.import_id, import_problems.c.line)
+
 external_keys = Table(
     "external_keys",
     metadata,

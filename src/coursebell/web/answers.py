@@ -47,6 +47,12 @@ def made(location: str, document: Document) -> Response:
     )
 
 
+def begun(request: Request, collection: str, new_id: str, document: Document) -> Response:
+    """202 that shows what is being worked on, and its address."""
+    headers = {"location": _location(request, collection, new_id)}
+    return Response(document.to_json(), status_code=202, headers=headers, media_type=JSON)
+
+
 def created_with_secret(
     request: Request, collection: str, new_id: str, document: Document
 ) -> Response:

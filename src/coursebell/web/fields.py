@@ -381,6 +381,19 @@ class Span(Parameter):
 
 
 @dataclass(frozen=True, slots=True)
+class Switch(Parameter):
+    """Something that is done or left, `true` or `false`."""
+
+    def wanted(self, written: str) -> bool:
+        if written not in ("true", "false"):
+            raise BrokenRuleError("Must be true or false")
+        return written == "true"
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string", "enum": ["true", "false", ""]}
+
+
+@dataclass(frozen=True, slots=True)
 class Choice(Parameter):
     """A word of an enumeration to look for, spelt exactly."""
 

@@ -73,7 +73,7 @@ _REFUSALS: Mapping[int, Spec] = {
     404: {"model": Problem, "description": "No resource exists with the given id."},
     409: {"model": Problem, "description": "The resource's state does not allow it."},
     413: {"model": Problem, "description": "The body is too large."},
-    415: {"model": Problem, "description": "The body is not JSON."},
+    415: {"model": Problem, "description": "The body is of another type."},
     503: {"model": Problem, "description": "Try again in a moment.", "headers": _RETRY},
 }
 _ALWAYS = (400, 401, 403, 503)
@@ -127,6 +127,17 @@ def creates_shown(model: type[BaseModel], *refusals: int) -> Spec:
     """Keyword arguments of a route that makes something, shows it, and tells its address."""
     made = {201: {"model": model, "description": "Made.", "headers": _LOCATION}}
     return {"status_code": 201, "responses": {**made, **_refused(refusals)}}
+
+
+def accepts_table(model: type[BaseModel], *refusals: int) -> Spec:
+    """Keyword arguments of a route that takes a CSV file and works on it afterwards."""
+    begun = {202: {"model": model, "description": "Begun.", "headers": _LOCATION}}
+    table = {"text/csv": {"schema": {"type": "string"}}}
+    return {
+        "status_code": 202,
+        "responses": {**begun, **_refused(refusals)},
+        "openapi_extra": {"requestBody": {"required": True, "content": table}},
+    }
 
 
 def accomplishes(*refusals: int) -> Spec:

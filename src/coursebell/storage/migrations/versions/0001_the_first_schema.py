@@ -115,6 +115,79 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "imports",
+        sa.Column(
+            "key",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            sa.Identity(always=True),
+            nullable=False,
+        ),
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("organization_id", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("mapping", sa.JSON(), nullable=False),
+        sa.Column("is_dry_run", sa.Boolean(), nullable=False),
+        sa.Column("sends_events", sa.Boolean(), nullable=False),
+        sa.Column("user_id", sa.String(length=32), nullable=True),
+        sa.Column("token_id", sa.String(length=32), nullable=True),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", columns.Instant(), nullable=False),
+        sa.Column("started_at", columns.Instant(), nullable=True),
+        sa.Column("finished_at", columns.Instant(), nullable=True),
+        sa.Column("due_at", columns.Instant(), nullable=False),
+        sa.Column("lease", sa.String(length=32), nullable=True),
+        sa.Column("end_byte", sa.BigInteger(), nullable=False),
+        sa.Column("end_line", sa.BigInteger(), nullable=False),
+        sa.Column("created", sa.Integer(), nullable=False),
+        sa.Column("updated", sa.Integer(), nullable=False),
+        sa.Column("unchanged", sa.Integer(), nullable=False),
+        sa.Column("rejected", sa.Integer(), nullable=False),
+        sa.Column("ignored", sa.JSON(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("imports_organization_id_fkey")
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("imports_pkey")),
+        sa.UniqueConstraint("id", name=op.f("imports_id_key")),
+    )
+    with op.batch_alter_table("imports", schema=None) as batch_op:
+        batch_op.create_index(
+            "imports_due",
+            ["due_at"],
+            unique=False,
+            sqlite_where=sa.text("state = 'pending'"),
+            postgresql_where=sa.text("state = 'pending'"),
+        )
+        batch_op.create_index("imports_in_order", ["organization_id", "key"], unique=False)
+
+    op.create_table(
+        "import_problems",
+        sa.Column(
+            "key",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            sa.Identity(always=True),
+            nullable=False,
+        ),
+        sa.Column("organization_id", sa.String(length=32), nullable=False),
+        sa.Column("import_id", sa.String(length=32), nullable=False),
+        sa.Column("line", sa.BigInteger(), nullable=False),
+        sa.Column("column", sa.Text(), nullable=True),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["import_id"], ["imports.id"], name=op.f("import_problems_import_id_fkey")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"],
+            ["organizations.id"],
+            name=op.f("import_problems_organization_id_fkey"),
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("import_problems_pkey")),
+    )
+    with op.batch_alter_table("import_problems", schema=None) as batch_op:
+        batch_op.create_index("import_problems_of_import", ["import_id", "line"], unique=False)
+
+    op.create_table(
         "external_keys",
         sa.Column(
             "key",

@@ -9,6 +9,7 @@ from coursebell.web.api.v5 import (
     events,
     gradebook,
     gradebook_rows,
+    imports,
     offering_categories,
     offerings,
     progress,
@@ -44,4 +45,5 @@ ROUTERS = (
     deliveries.router,
     tokens.router,
     audit.router,
+    imports.router,
 )

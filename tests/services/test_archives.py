@@ -16,13 +16,13 @@ from coursebell.domain.imports import ImportKind
 from coursebell.domain.model import Attempt, DeliveryStatus
 from coursebell.domain.user_fields import FieldType
 from coursebell.errors import ConflictError, InvalidInputError
-from coursebell.services import accounts, agreements, archives, courses, user_fields
+from coursebell.services import accounts, agreements, archives, courses, dispatching, user_fields
 from coursebell.services.agreements import AgreementChanges
 from coursebell.services.courses import NewCategory
 from coursebell.services.imports import Import, Plan
 from coursebell.services.user_fields import NewUserField
 from coursebell.storage.archives import LEFT_OUT, archived_tables
-from coursebell.storage.claims import Recorded, claim, record
+from coursebell.storage.claims import Recorded, claim
 from coursebell.storage.database import Database
 from coursebell.storage.tables import metadata
 from factories import DAY, HOUR, NOW, a_registrar, open_school
@@ -67,32 +67,32 @@ def school(database):
     agreements.agree(registrar, admin, learner.id, AgreementType.STANDARD, NOW, agreed=True)
     table = io.BytesIO(b"externalKey,title\n7,Ropes\n")
     list(Import(registrar, admin, Plan(kind=ImportKind.OFFERINGS), table).steps(lambda: NOW))
-    attempt_once(database, hook.webhook.id, b"\xff no text")
+    attempt_once(school, hook.webhook.id, b"\xff no text")
     return school
 
 
-def attempt_once(database, webhook_id, answer):
-    with database.transaction() as tx:
+def attempt_once(school, webhook_id, answer):
+    with school.database.transaction() as tx:
         (claimed,) = claim(tx, {webhook_id: 1}, "l" * 32, 60.0, NOW + DAY)
-        tried = Attempt(
-            number=1,
-            started_at=NOW,
-            duration_ms=5,
-            outcome="http_500",
-            status_code=500,
-            address="127.0.0.1",
-            response_headers="a: b",
-            response_body=answer,
-            truncated=False,
-        )
-        result = Recorded(
-            key=claimed.key,
-            lease=claimed.lease,
-            status=DeliveryStatus.FAILED,
-            delay_seconds=0,
-            attempt=tried,
-        )
-        assert record(tx, [result], NOW)
+    tried = Attempt(
+        number=1,
+        started_at=NOW,
+        duration_ms=5,
+        outcome="http_500",
+        status_code=500,
+        address="127.0.0.1",
+        response_headers="a: b",
+        response_body=answer,
+        truncated=False,
+    )
+    result = Recorded(
+        key=claimed.key,
+        lease=claimed.lease,
+        status=DeliveryStatus.FAILED,
+        delay_seconds=0,
+        attempt=tried,
+    )
+    assert dispatching.record(school.registrar, [result], {}, NOW).keys == {claimed.key}
 
 
 def exported(registrar, actor) -> list[str]:

@@ -102,7 +102,76 @@ def test_a_test_is_a_delivery_that_can_be_listed(coursebell):
     assert json.loads(failed) == []
 
 
-@pytest.mark.parametrize("command", ["test", "deliveries"])
+@pytest.fixture
+def webhook_id(coursebell):
+    _, out, _ = coursebell(
+        "webhook", "add", "https://lms.example/hook", "--event", "user_created", "--json"
+    )
+    return json.loads(out)["id"]
+
+
+def add_user(coursebell):
+    person = ("--email", "bo@school.example", "--first-name", "Bo", "--last-name", "Berg")
+    assert coursebell("user", "create", *person)[0] == 0
+
+
+def test_a_webhook_is_paused_and_resumed(coursebell, webhook_id):
+    def status():
+        return json.loads(coursebell("webhook", "list", "--json")[1])[0]["status"]
+
+    code, _, err = coursebell("webhook", "pause", webhook_id)
+    assert (code, status()) == (0, "paused")
+    assert f"coursebell webhook resume {webhook_id}" in err
+
+    assert coursebell("webhook", "resume", webhook_id)[0] == 0
+    assert status() == "active"
+
+
+def test_a_new_secret_is_printed_alone(coursebell, webhook_id):
+    code, out, err = coursebell("webhook", "rotate", webhook_id, "--overlap", "60")
+
+    assert code == 0
+    assert out.startswith("whsec_")
+    assert out.count("\n") == 1
+    assert "60 more seconds" in err
+    assert coursebell("webhook", "rotate", webhook_id, "--overlap", "-1")[0] == 2
+
+
+def test_the_past_is_sent_again_and_its_number_printed(coursebell, webhook_id):
+    add_user(coursebell)
+
+    code, out, err = coursebell("webhook", "replay", webhook_id, "--since", "1h")
+    failed = coursebell(
+        *("webhook", "replay", webhook_id, "--since", "2020-01-01", "--status", "failed"),
+        *("--until", "1d", "--event", "user_created"),
+    )
+
+    assert (code, out) == (0, "1\n")
+    assert f"coursebell webhook deliveries {webhook_id}" in err
+    assert failed == (0, "0\n", "There is nothing to send.\n")
+
+
+def test_a_late_webhook_is_sent_the_past_once(coursebell):
+    add_user(coursebell)
+    _, out, _ = coursebell(
+        "webhook", "add", "https://lms.example/hook", "--event", "user_created", "--json"
+    )
+    late = json.loads(out)["id"]
+
+    sent = [coursebell("webhook", "backfill", late, "--since", "1h")[1] for _ in range(2)]
+
+    assert sent == ["2\n", "0\n"]  # the administrator is a user too
+
+
+def test_a_time_that_is_none_is_one_line(coursebell, webhook_id):
+    code, out, err = coursebell("webhook", "backfill", webhook_id, "--since", "soon")
+
+    assert (code, out) == (2, "")
+    assert "--since" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["test", "deliveries", "pause", "resume", "rotate"])
 def test_a_webhook_that_does_not_exist_is_one_line(coursebell, command):
     code, out, err = coursebell("webhook", command, "0" * 32)
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
+from coursebell.cli import moments
 from coursebell.cli.context import clock, invocation_of
 from coursebell.cli.output import AsJson, Row, answer, every, say, show_list
 from coursebell.domain.events import EventName
 from coursebell.domain.lists import DeliveryFilters, Page
 from coursebell.domain.model import Delivery, DeliveryStatus, Webhook
-from coursebell.services import deliveries, webhooks
+from coursebell.services import deliveries, organizations, replaying, rotation, webhooks
+from coursebell.services.replaying import Past, Sent
 
 app = typer.Typer(no_args_is_help=False, help="Webhooks: who is told, and what became of it.")
 
@@ -92,6 +96,138 @@ def test(context: typer.Context, *, webhook_id: WebhookId) -> None:
         delivery_id = webhooks.test_webhook(registrar, actor, webhook_id, clock())
     say(f"On its way. To see what became of it: coursebell webhook deliveries {webhook_id}")
     answer(delivery_id)
+
+
+@app.command("pause")
+def pause(context: typer.Context, *, webhook_id: WebhookId) -> None:
+    """Hold what a webhook would get until it is resumed.
+
+    For example, while its receiver is being moved:
+
+    `coursebell webhook pause 0123456789abcdef0123456789abcdef`
+    """
+    with invocation_of(context).office() as (registrar, actor):
+        webhooks.pause_webhook(registrar, actor, webhook_id, clock())
+    say(f"Paused. What it misses is held until: coursebell webhook resume {webhook_id}")
+
+
+@app.command("resume")
+def resume(context: typer.Context, *, webhook_id: WebhookId) -> None:
+    """Deliver to a webhook that is paused, disabled or has backed off; first what was held.
+
+    For example:
+
+    `coursebell webhook resume 0123456789abcdef0123456789abcdef`
+    """
+    with invocation_of(context).office() as (registrar, actor):
+        webhooks.resume_webhook(registrar, actor, webhook_id, clock())
+    say(f"Active. To watch what was held drain: coursebell webhook deliveries {webhook_id}")
+
+
+@app.command("rotate")
+def rotate(
+    context: typer.Context,
+    *,
+    webhook_id: WebhookId,
+    overlap: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=rotation.MAX_OVERLAP_SECONDS,
+            metavar="SECONDS",
+            help="How long the old secret signs too.",
+        ),
+    ] = rotation.DEFAULT_OVERLAP_SECONDS,
+) -> None:
+    """Replace a webhook's secret and print the new one alone. It is shown only now.
+
+    Deliveries carry a signature of each until the overlap is over: give the receiver the new
+    secret in that time.
+
+    For example:
+
+    `coursebell webhook rotate 0123456789abcdef0123456789abcdef`
+    """
+    with invocation_of(context).office() as (registrar, actor):
+        secret = rotation.rotate_secret(registrar, actor, webhook_id, overlap, clock())
+    say(f"The old secret signs too for {overlap} more seconds. The new one, shown only now:")
+    answer(secret)
+
+
+@app.command("replay")
+def replay(
+    context: typer.Context,
+    *,
+    webhook_id: WebhookId,
+    since: Annotated[str, typer.Option(metavar="WHEN", help=f"From when: {moments.HELP}.")],
+    until: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Up to when, in the same forms; else now.")
+    ] = None,
+    event: Annotated[EventName | None, typer.Option(help="Only this event.")] = None,
+    status: Annotated[
+        DeliveryStatus | None, typer.Option(help="Only what stands so, such as failed.")
+    ] = None,
+) -> None:
+    """Send again what a webhook was told, and print how many deliveries that are.
+
+    They carry their old webhook-id and the mark `replay`, so a receiver that remembers ids does
+    nothing twice.
+
+    What has failed since yesterday:
+
+    `coursebell webhook replay 0123456789abcdef0123456789abcdef --since 24h --status failed`
+    """
+    now = clock()
+    with invocation_of(context).office() as (registrar, actor):
+        zone = ZoneInfo(organizations.get_organization(registrar, actor).zone)
+        past = Past(
+            since=moments.read_moment(since, "--since", now, zone),
+            until=None
+            if until is None
+            else moments.read_moment(until, "--until", now, zone, end=True),
+            event=event,
+            status=status,
+        )
+        sent = replaying.replay(registrar, actor, webhook_id, past, now, _progress)
+    _tell(sent, webhook_id)
+
+
+@app.command("backfill")
+def backfill(
+    context: typer.Context,
+    *,
+    webhook_id: WebhookId,
+    since: Annotated[str, typer.Option(metavar="WHEN", help=f"From when: {moments.HELP}.")],
+) -> None:
+    """Send a webhook what happened before it was there, and print how many deliveries that are.
+
+    Only events that it asks for and was never told; doing it twice adds nothing.
+
+    For example:
+
+    `coursebell webhook backfill 0123456789abcdef0123456789abcdef --since 2031-01-01`
+    """
+    now = clock()
+    with invocation_of(context).office() as (registrar, actor):
+        zone = ZoneInfo(organizations.get_organization(registrar, actor).zone)
+        begin = moments.read_moment(since, "--since", now, zone)
+        sent = replaying.backfill(registrar, actor, webhook_id, begin, now, _progress)
+    _tell(sent, webhook_id)
+
+
+def _progress(sent: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{sent} so far")
+
+
+def _tell(sent: Sent, webhook_id: str) -> None:
+    if sent.gone:
+        say(f"{sent.gone} events cannot be sent: retention has removed their content.")
+    if sent.deliveries:
+        say(f"On their way. To watch them: coursebell webhook deliveries {webhook_id}")
+    else:
+        say("There is nothing to send.")
+    answer(str(sent.deliveries))
 
 
 @app.command("deliveries")

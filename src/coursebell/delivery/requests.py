@@ -12,7 +12,7 @@ from coursebell.errors import NotFoundError, SealError
 from coursebell.logs import logger
 from coursebell.storage.claims import Claimed
 from coursebell.storage.seal import Seal
-from coursebell.storage.webhooks import Target, open_headers, open_secret
+from coursebell.storage.webhooks import Target, open_headers, open_old_secret, open_secret
 from coursebell_receiver import SecretError
 from coursebell_receiver.signature import Signer
 
@@ -32,6 +32,10 @@ class Sender:
         headers = open_headers(target, seal)
         self.masks = Masks(headers.values())
         self._signer = Signer(open_secret(target, seal))
+        old_secret = open_old_secret(target, seal)
+        self._old_signer = None if old_secret is None else Signer(old_secret)
+        until = target.old_secret_until
+        self._old_until = 0.0 if until is None else until.timestamp()
         self._fixed = (
             ("content-type", "application/json"),
             ("user-agent", USER_AGENT),
@@ -47,7 +51,7 @@ class Sender:
         """
         if delivery.body is None:
             raise NotFoundError("The event's content was removed by retention.")
-        signature = self._signer.sign(delivery.event_id, timestamp, delivery.body)
+        signature = self._signature(delivery.event_id, timestamp, delivery.body)
         headers = [
             *self._fixed,
             ("webhook-id", delivery.event_id),
@@ -71,6 +75,13 @@ class Sender:
             body=delivery.body,
             timeout_seconds=self.target.timeout_seconds,
         )
+
+    def _signature(self, event_id: str, timestamp: int, body: bytes) -> str:
+        """With the newest secret first, and with the one it replaces until their overlap ends."""
+        signature = self._signer.sign(event_id, timestamp, body)
+        if self._old_signer is None or timestamp >= self._old_until:
+            return signature
+        return f"{signature} {self._old_signer.sign(event_id, timestamp, body)}"
 
 
 def _source(organization_id: str, public_url: str | None) -> str:

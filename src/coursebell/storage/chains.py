@@ -67,6 +67,22 @@ def release_successors(tx: Transaction, settled: Collection[int], now: datetime)
     return _RELEASE.run(tx, settled=settled, now=now)
 
 
+def hold_back(tx: Transaction, webhook_id: str, registration_ids: Collection[str]) -> None:
+    """Let wait what has got an earlier one before it, unless it is being sent already."""
+    if not registration_ids:
+        return
+    theirs = select(events.c.key).where(events.c.registration_id.in_(registration_ids))
+    held_back = update(deliveries).where(
+        DUE,
+        _is_open_link(deliveries),
+        deliveries.c.webhook_id == webhook_id,
+        deliveries.c.event_key.in_(theirs),
+        deliveries.c.lease.is_(None),
+        _is_blocked(),
+    )
+    tx.execute(held_back.values(due_at=None))
+
+
 class Waiting(NamedTuple):
     """A delivery that waits for another; in this order they are gone through."""
 

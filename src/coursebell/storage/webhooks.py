@@ -49,6 +49,8 @@ class Target:
     max_in_flight: int
     rate_per_second: int | None
     is_backed_off: bool = False
+    old_secret_sealed: bytes | None = None  # signs too ...
+    old_secret_until: datetime | None = None  # ... until then
 
 
 def insert_webhook(
@@ -89,6 +91,24 @@ def set_webhook_status(
 ) -> None:
     statement = update(webhooks).where(_is(organization_id, webhook_id))
     tx.execute(statement.values(status=status, disabled_reason=reason))
+
+
+def replace_secret(
+    tx: Transaction,
+    organization_id: str,
+    webhook_id: str,
+    secret: str,
+    seal: Seal,
+    *,
+    old_until: datetime | None,
+) -> None:
+    """Sign with `secret` from now on, and until `old_until` also with the one there was."""
+    values = {
+        "secret_sealed": seal.seal(secret.encode()),
+        "old_secret_sealed": webhooks.c.secret_sealed if old_until else None,
+        "old_secret_until": old_until,
+    }
+    tx.execute(update(webhooks).where(_is(organization_id, webhook_id)).values(values))
 
 
 def mark_webhook_deleted(
@@ -174,6 +194,12 @@ def open_secret(target: Target, seal: Seal) -> str:
     return seal.open(target.secret_sealed).decode()
 
 
+def open_old_secret(target: Target, seal: Seal) -> str | None:
+    """The one before it in clear, as long as it is kept. Raises `SealError`."""
+    sealed = target.old_secret_sealed
+    return None if sealed is None else seal.open(sealed).decode()
+
+
 def open_signing_secrets(
     tx: Transaction, organization_id: str, webhook_id: str, seal: Seal, now: datetime
 ) -> list[str]:
@@ -201,6 +227,8 @@ def _target(row: Row[Any]) -> Target:
         method=Method(row.method),
         headers_sealed=row.headers_sealed,
         secret_sealed=row.secret_sealed,
+        old_secret_sealed=row.old_secret_sealed,
+        old_secret_until=row.old_secret_until,
         timeout_seconds=row.timeout_seconds,
         retry_schedule=tuple(row.retry_schedule),
         max_in_flight=row.max_in_flight,

@@ -472,6 +472,19 @@ class DeliveryReference(Document):
     delivery_id: Id
 
 
+class NewSecretDocument(Document):
+    """A webhook's new secret, shown only now."""
+
+    secret: str
+
+
+class SentDocument(Document):
+    """What a replay or backfill has put on its way."""
+
+    deliveries: int
+    gone: int = Field(description="Events whose content retention has removed.")
+
+
 class DeliverySummary(Document):
     """One event on its way to one webhook."""
 

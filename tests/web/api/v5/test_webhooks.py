@@ -182,3 +182,36 @@ def test_a_deleted_webhook_is_gone_and_its_deliveries_are_cancelled(school):
     assert school.admin("GET", f"/api/v5/webhooks/{webhook}/deliveries").status_code == 404
     assert school.admin.get(f"/deliveries/{delivery['id']}")["status"] == "cancelled"
     assert school.admin.post(f"/deliveries/{delivery['id']}/resend").status_code == 404
+
+
+def test_a_secret_is_replaced_and_shown_once(school):
+    webhook_id = school.webhook()
+
+    answer = school.admin.post(f"/webhooks/{webhook_id}/rotate", {"overlapSeconds": 0})
+
+    assert (answer.status_code, list(answer.json())) == (200, ["secret"])
+    assert answer.json()["secret"].startswith("whsec_")
+    refused = school.admin.post(f"/webhooks/{webhook_id}/rotate", {"overlapSeconds": -1})
+    assert list(refused.json()["fieldErrors"]) == ["overlapSeconds"]
+
+
+def test_the_past_is_sent_again_or_for_the_first_time(school):
+    school.user("bo")
+    late = school.webhook(events=["user_created"])
+
+    filled = school.admin.post(f"/webhooks/{late}/backfill", {"since": "2020-01-01"})
+    again = school.admin.post(f"/webhooks/{late}/replay", {"since": "2020-01-01"})
+
+    assert (filled.status_code, again.status_code) == (202, 202)
+    assert filled.json() == again.json()
+    assert filled.json()["deliveries"] > 0
+    assert filled.json()["gone"] == 0
+
+
+@pytest.mark.parametrize("verb", ["replay", "backfill"])
+@pytest.mark.parametrize("since", ["soon", "2999-01-01", None])
+def test_a_past_that_is_none_is_refused(school, verb, since):
+    answer = school.admin.post(f"/webhooks/{school.webhook()}/{verb}", {"since": since})
+
+    assert answer.status_code == 400
+    assert list(answer.json()["fieldErrors"]) == ["since"]

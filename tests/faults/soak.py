@@ -68,13 +68,14 @@ def _can_play(kind: str) -> bool:
 
 def play_rounds(kind: str, seconds: float, seed: int, directory: Path) -> int:
     """Play until the time is up; a line of JSON on stdout for each round."""
-    end, rng = time.monotonic() + seconds, random.Random(f"{seed} {kind}")
+    rng = random.Random(f"{seed} {kind}")
     with ExitStack() as stack:
         cluster, disk = (None, Disk()) if kind == "sqlite" else (Cluster(), None)
         stack.callback((cluster or disk).close)  # type: ignore[union-attr]
         scene = Scene(cluster=cluster, disk=disk, directory=directory, settings=SETTINGS)
         stack.callback(scene.close)
         stack.enter_context(connected_receivers(scene))
+        end = time.monotonic() + seconds
         for inflictions in _programme(kind, rng):
             if time.monotonic() >= end:
                 break

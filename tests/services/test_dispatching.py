@@ -5,6 +5,7 @@ come is put into the past, and what must not into the future.
 """
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -439,6 +440,18 @@ def test_waits_of_whole_seconds_and_of_fractions_are_recorded_together(school, c
     )
 
     assert recorded == {first.key, second.key}
+
+
+def test_what_a_receiver_said_is_kept_whatever_its_bytes_are(school, pending):
+    claimed = claim_one(school)
+    failed = result(claimed, DeliveryStatus.FAILED)
+    headers, body = "".join(map(chr, range(1, 256))), bytes(range(256))
+    said = replace(failed.attempt, response_headers=headers, response_body=body)
+
+    record(school, replace(failed, attempt=said))
+
+    (kept,) = read(school, claimed).attempts
+    assert (kept.response_headers, kept.response_body) == (headers, body)
 
 
 # --- a clock that is set

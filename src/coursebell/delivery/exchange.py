@@ -189,7 +189,8 @@ class Transfer:
         if outcome.delivered:
             return "", b""
         headers = b"".join(self._headers)[:KEPT_HEADERS].decode("latin-1")
-        return headers, b"".join(self._body)[:KEPT_BODY]
+        # libcurl lets a NUL through where a line is no header; PostgreSQL keeps no text with one
+        return headers.replace("\0", "\ufffd"), b"".join(self._body)[:KEPT_BODY]
 
     def _error(self, outcome: Outcome, code: int, message: str | None) -> str | None:
         if outcome.name == retry.BLOCKED_ADDRESS:

@@ -62,12 +62,13 @@ class Ground:
         copies = number // (SCHOOLS * self._deliveries_of_a_pair)
         if copies:
             copy(self._database, self._past, copies)
-        settle(self.url)
+            settle(self.url)
 
     def add_pending(self, number: int) -> None:
         """That many deliveries, about, that are pending: half due, half waiting for those."""
-        pile_up(self._database, self._schools, WEBHOOKS + len(self._obstacles), number)
-        settle(self.url)
+        if number:
+            pile_up(self._database, self._schools, WEBHOOKS + len(self._obstacles), number)
+            settle(self.url)
 
     def renew_pending(self, number: int) -> None:
         """Nothing is pending but that many new ones."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -39,7 +39,7 @@ class Chart:
     lines: Mapping[str, Sequence[float]]
 
 
-def keep(name: str, charts: Sequence[Chart]) -> None:
+def keep(name: str, charts: Iterable[Chart]) -> None:
     """Write the values measured by the benchmark `name`, and draw them."""
     PLOTS.mkdir(exist_ok=True)
     kept = {"machine": machine.describe(), "charts": [asdict(chart) for chart in charts]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from bench.machine import on_core
 from bench.schools import ALLOWED, PUBLIC_URL
 
 COURSEBELL = (sys.executable, "-m", "coursebell")
+_SILENCE = 240.0  # seconds; none of what children do takes so long
 _PATIENCE = 30  # seconds in which a process ends that was told to
 
 
@@ -29,8 +31,13 @@ class Child:
         self.first: Any = None  # what it said when it was ready
 
     def say(self) -> Any:
-        """The next document that it says. Raises `RuntimeError` with its log when it died."""
+        """The next document that it says.
+
+        Raises `RuntimeError` when it died, with its log, and when it says nothing for minutes.
+        """
         assert self.process.stdout is not None  # noqa: S101 - opened as a pipe
+        if not select.select([self.process.stdout], [], [], _SILENCE)[0]:
+            raise RuntimeError(f"a child says nothing; {' '.join(map(str, self.process.args))}")
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"a child ended early: {Path(self._log).read_text()[-2000:]}")

@@ -5,19 +5,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from bench.databases import opened, settle, size_of, throw_away
 from bench.piles import PAIR, copy, forget_pending, pile_up, publish_pairs
 from bench.rounds import Round, engine
 from bench.schools import School, open_school
+from coursebell.domain.health import Health
 from coursebell.domain.model import WebhookStatus
 from coursebell.services import webhooks
+from coursebell.storage import health as stored_health
 from coursebell.storage import webhooks as stored_webhooks
 
 SCHOOLS, WEBHOOKS = 4, 4  # webhooks of each school that get what is sent
 HOSTS = WEBHOOKS  # of the receiver
-OBSTACLES = ("paused", "disabled")
+OBSTACLES = ("paused", "disabled", "backed off")
 
 
 class Ground:
@@ -101,4 +103,11 @@ def _disable(school: School, webhook_id: str) -> None:
         )
 
 
-_OBSTRUCT = {"paused": _pause, "disabled": _disable}
+def _back_off(school: School, webhook_id: str) -> None:
+    now = datetime.now(UTC)
+    dead = Health(failures=99, failing_since=now, probe_at=now + timedelta(hours=1), probes=9)
+    with school.registrar.database.transaction() as tx:
+        stored_health.write_health(tx, webhook_id, dead)
+
+
+_OBSTRUCT = {"paused": _pause, "disabled": _disable, "backed off": _back_off}

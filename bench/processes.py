@@ -37,7 +37,7 @@ class Child:
         """
         assert self.process.stdout is not None  # noqa: S101 - opened as a pipe
         if not select.select([self.process.stdout], [], [], _SILENCE)[0]:
-            raise RuntimeError(f"a child says nothing; {' '.join(map(str, self.process.args))}")
+            raise RuntimeError(f"a child says nothing: {self.process.args!r}")
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"a child ended early: {Path(self._log).read_text()[-2000:]}")

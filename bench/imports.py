@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from bench import machine
-from bench.databases import opened, settle, throw_away
+from bench.databases import KINDS, opened, settle, throw_away
 from bench.processes import COURSEBELL, environment_of
 from bench.report import Figure, table
 from bench.schools import open_school
@@ -37,13 +37,14 @@ class Run:
 
 
 def measure(*, smoke: bool) -> list[Figure]:
-    number, learners = (1_000, 100) if smoke else (1_000_000, _LEARNERS)
+    number, learners = (100, 10) if smoke else (1_000_000, _LEARNERS)
+    kinds = ["sqlite"] if smoke else list(KINDS)
     print(*machine.describe(), sep="\n")
     print(f"\n{number} registrations of {learners} learners in {_COURSES} offerings, all ended\n")
     rows, figures = [], []
     with tempfile.TemporaryDirectory(prefix="coursebell-bench-") as folder:
         files = _write(Path(folder), number, learners)
-        for kind in ("sqlite", "postgres"):
+        for kind in kinds:
             with throw_away(kind) as url:
                 first, again = _import(url, files, number)
             for name, run in ((kind, first), (f"{kind}, again", again)):

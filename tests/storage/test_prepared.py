@@ -14,7 +14,7 @@ from coursebell.domain.model import Role, Status
 from coursebell.errors import UnavailableError
 from coursebell.storage.columns import Exact, Instant, Words
 from coursebell.storage.database import Database, RaceError
-from coursebell.storage.prepared import Batch, Prepared, among, clock, insertion
+from coursebell.storage.prepared import Batch, Prepared, among, clock, insertion, later
 from factories import NOW
 
 things = sa.Table(
@@ -131,6 +131,22 @@ def test_one_statement_changes_each_row_in_its_own_way(filled):
         found = [(row.name, row.grade, row.at, row.open) for row in READ.rows(tx)]
 
     assert found == [("a", Decimal(1), later, False), ("b", Decimal("2.5"), later, True)]
+
+
+def test_whole_numbers_and_fractions_go_in_together(filled):
+    postpone = Batch(
+        {"which": things.c.name, "seconds": sa.Float()},
+        lambda row: (
+            sa.update(things).where(things.c.name == row["which"]).values(at=later(row["seconds"]))
+        ),
+    )
+
+    with filled.transaction() as tx:
+        INSERT.run(tx, [ROW, EMPTY])
+        postpone.run(tx, [("a", 3600), ("b", 0.5)], now=NOW)
+        found = {row.name: row.at for row in READ.rows(tx)}
+
+    assert timedelta(seconds=3599) <= found["a"] - found["b"] <= timedelta(seconds=3600)
 
 
 def test_words_of_an_enumeration_go_in_as_text_beside_others(filled):

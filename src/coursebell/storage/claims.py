@@ -390,7 +390,7 @@ def _outcome_row(result: Recorded, now: datetime) -> tuple[object, ...]:
     return (
         result.key,
         result.status,
-        float(result.delay_seconds),  # an array takes no whole number among fractions
+        result.delay_seconds,
         finished_at,
         result.attempt.outcome,
     )

@@ -17,7 +17,7 @@ from itertools import repeat
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, BindParameter, ColumnElement, Dialect, String, Table, Text
+from sqlalchemy import BigInteger, BindParameter, ColumnElement, Dialect, Float, String, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -333,7 +333,13 @@ def _exported(statement: Executable) -> dict[str, TypeEngine[Any]]:
 
 
 def _binder(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
+    if isinstance(kind, Float):
+        return _float  # psycopg's arrays take no whole number among fractions
     return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _float(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _reader(kind: TypeEngine[Any], dialect: Dialect, code: object) -> _Process | None:

@@ -92,15 +92,17 @@ def settle_memory() -> None:
     """Leave what starting has made out of every garbage collection from now on.
 
     An application and its libraries are a few hundred thousand objects that stay; looking through
-    them again and again took a sixth of the CPU of a completion.
+    them again and again took a sixth of the CPU of a completion, and of starting itself, so
+    whoever starts to serve does it with `gc.disable`.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
+    gc.enable()
 
 
 def run_api(settings: Settings, listener: socket.socket) -> None:
     """Serve the REST API on `listener` until SIGTERM or SIGINT. Belongs in a main thread."""
+    gc.disable()  # until it is settled
     # each process loads what it runs: the dispatcher no web framework, the API no libcurl
     import uvicorn  # noqa: PLC0415
 
@@ -139,6 +141,7 @@ def run_dispatcher(
     on SQLite when another dispatcher still runs after `takeover_seconds`; `UnavailableError`
     without a database.
     """
+    gc.disable()  # until it is settled
     from coursebell.delivery.client import Client  # noqa: PLC0415
     from coursebell.delivery.dispatcher import Dispatcher  # noqa: PLC0415
 

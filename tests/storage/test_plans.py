@@ -257,3 +257,14 @@ def test_a_page_of_the_feed_is_one_range_of_an_index(school):
 
 def assert_matches(plan: str, pattern: str) -> None:
     assert re.search(pattern, plan), f"no {pattern!r} in\n{plan}"
+
+
+def test_postgres_cleans_up_after_deliveries_before_a_claim_steps_over_many(postgres_url):
+    database = Database(postgres_url)
+    with database.snapshot() as tx:
+        query = sa.text("SELECT reloptions FROM pg_class WHERE relname = 'deliveries'")
+        options = tx.execute(query).scalar_one()
+    database.close()
+
+    asked = delivery_rows.dialect_options["postgresql"]["with"]
+    assert options == [f"{name}={value}" for name, value in asked.items()]

@@ -17,7 +17,7 @@ from coursebell.services.transitions import Applied
 from coursebell.storage import offerings, registrations
 from coursebell.storage.registrations import TitledRegistration
 
-BATCH = 500  # requests in one transaction, so that no lock is held long
+BATCH = 200  # requests in one transaction; the write lock of SQLite is held for some 50 ms
 
 
 def change_registrations(
@@ -25,7 +25,7 @@ def change_registrations(
 ) -> list[Applied]:
     """Carry out requests of one organization: a transition or an error for each, in order.
 
-    A transaction for every 500; each request is atomic with its event and its deliveries.
+    A transaction for every 200; each request is atomic with its event and its deliveries.
     """
     results: list[Applied] = []
     for chunk in _chunks(requests):
@@ -44,7 +44,7 @@ def _chunks(requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
 def halt_ended_offerings(registrar: Registrar, now: datetime) -> int:
     """Halt, grade and end what is active in offerings past their end; how many.
 
-    Works through everything that is due, a transaction for every 500, until nothing moves.
+    Works through everything that is due, a transaction for every 200, until nothing moves.
     """
     halted = 0
     while True:

@@ -390,6 +390,10 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("key", name=op.f("deliveries_pkey")),
         sa.UniqueConstraint("id", name=op.f("deliveries_id_key")),
+        postgresql_with={
+            "autovacuum_vacuum_scale_factor": 0.01,
+            "autovacuum_vacuum_threshold": 10_000,
+        },
     )
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.create_index(

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import anyio
 import pytest
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, Header, HTTPException, Query
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
@@ -607,6 +607,15 @@ def test_a_route_without_a_gate_cannot_be_made():
 
     with pytest.raises(ValueError, match="unpack"):
         open_router.get("/open")(lambda: None)
+
+
+def test_a_handler_that_asks_for_what_it_is_not_given_cannot_be_made():
+    curious = APIRouter(route_class=ApiRoute)
+
+    async def nosy(_caller: Learner, agent: Annotated[str, Header()]): ...
+
+    with pytest.raises(ValueError, match="asks for what no handler"):
+        curious.get("/nosy")(nosy)
 
 
 def test_the_docs_page_needs_nobody_else(client):

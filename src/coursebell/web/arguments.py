@@ -22,9 +22,11 @@ from coursebell.web.rules import Problem
 
 
 class Arguments:
-    """The arguments of one handler or check."""
+    """The arguments of one handler or check. Raises ValueError where it asks for more."""
 
     def __init__(self, dependant: Dependant, body: ModelField | None = None) -> None:
+        if dependant.header_params or dependant.cookie_params or dependant.response_param_name:
+            raise ValueError(f"{dependant.call} asks for what no handler of the API is given")
         self._request = dependant.request_param_name
         self._callers: list[str] = []
         self._checks: list[tuple[Any, Arguments]] = []

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, func, select, update
 
 from coursebell.cli.app import run
 from coursebell.domain import samples
@@ -15,6 +15,8 @@ from coursebell.services import organizations, webhooks
 from coursebell.services.publishing import publish
 from coursebell.services.registrar import Registrar
 from coursebell.services.webhooks import NewWebhook
+from coursebell.storage.tables import deliveries as delivery_rows
+from coursebell.storage.tables import events as event_rows
 from coursebell.storage.tables import webhooks as webhook_rows
 
 COMPLETED = EventName.OFFERING_COMPLETED
@@ -96,6 +98,54 @@ def test_held_and_untold_events_say_what_to_do(coursebell, registrar, operator, 
     assert f"coursebell webhook resume {crm}" in held
     assert "1 were committed before this webhook was made." in untold
     assert f"coursebell webhook backfill {late} --since " in untold
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "advice"),
+    [
+        ("delivered", 0, "The books balance: nothing is owed."),
+        ("failed", 1, "--status failed"),
+        ("cancelled", 0, "The person was erased: they must not be sent any more."),
+    ],
+)
+def test_what_has_come_to_an_end_says_what_that_means(
+    coursebell, registrar, operator, crm, status, code, advice
+):
+    tell(registrar, operator)
+    with registrar.database.transaction() as tx:
+        tx.execute(update(delivery_rows).values(status=status))
+
+    found, out, _ = coursebell("reconcile", "--webhook", crm, "--since", "1h")
+
+    assert found == code
+    assert f"1  {status}" in out
+    assert advice in out
+
+
+def test_what_nobody_was_told_and_what_retention_took_are_told_apart(
+    coursebell, registrar, operator, crm
+):
+    tell(registrar, operator, 2)
+    with registrar.database.transaction() as tx:
+        tx.execute(delete(delivery_rows))
+        last = select(func.max(event_rows.c.position)).scalar_subquery()
+        tx.execute(update(event_rows).where(event_rows.c.position == last).values(body=None))
+
+    code, out, _ = coursebell("reconcile", "--webhook", crm, "--since", "1h")
+
+    assert code == 1
+    assert "1 were imported without telling, or it did not want them then." in out
+    assert "1  never told, and their content was removed by retention" in out
+
+
+def test_a_disabled_webhook_says_why(coursebell, registrar, operator, crm):
+    tell(registrar, operator)
+    with registrar.database.transaction() as tx:
+        tx.execute(update(webhook_rows).values(status="disabled", disabled_reason="It said 410."))
+
+    _, out, _ = coursebell("reconcile", "--webhook", crm, "--since", "1h")
+
+    assert "The webhook is disabled (It said 410.). To send them:" in out
 
 
 def test_a_dead_receiver_is_told_apart_from_one_that_is_slow(coursebell, registrar, operator, crm):

@@ -204,6 +204,18 @@ def test_a_damaged_database_gives_no_backup(school, tmp_path):
     assert {name for name in files(tmp_path) - before if name.startswith(".")} == set()
 
 
+def test_a_file_in_which_sqlite_finds_a_fault_is_damaged(tmp_path):
+    path = tmp_path / "copy.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE grades (grade INTEGER CHECK (grade <= 100))")
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("INSERT INTO grades VALUES (101)")
+        connection.commit()
+
+    with pytest.raises(BackupError, match="The copy is damaged: CHECK constraint failed"):
+        verify(path)
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [

@@ -1,6 +1,7 @@
 """`coursebell reconcile`: the books on one page, what to do, and the exit code."""
 
 import json
+import shlex
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -136,6 +137,34 @@ def test_what_nobody_was_told_and_what_retention_took_are_told_apart(
     assert code == 1
     assert "1 were imported without telling, or it did not want them then." in out
     assert "1  never told, and their content was removed by retention" in out
+
+
+def test_what_is_advised_can_be_typed_and_helps(coursebell, registrar, operator):
+    """From nothing but the output: what was never told, failed or is held gets on its way."""
+
+    def books() -> tuple[dict[str, int], list[str]]:
+        _, out, _ = coursebell("reconcile", "--webhook", "late", "--since", "1h", "--json")
+        _, told, _ = coursebell("reconcile", "--webhook", "late", "--since", "1h")
+        counts = {name: count for name, count in json.loads(out)["counts"].items() if count}
+        advice = [line.strip() for line in told.splitlines() if " coursebell webhook " in line]
+        return counts, advice
+
+    tell(registrar, operator, now=datetime.now(UTC) - timedelta(minutes=5))
+    late = connect(registrar, operator, "late")
+    seen = []
+    for spoil in ({}, {"status": "failed"}, None):
+        if spoil:
+            with registrar.database.transaction() as tx:
+                tx.execute(update(delivery_rows).values(**spoil))
+        if spoil is None:
+            coursebell("webhook", "pause", late)
+        counts, (advice,) = books()
+        seen.append(counts)
+        code, _, err = coursebell(*shlex.split(advice)[1:])
+        assert code == 0, (advice, err)
+
+    assert seen == [{"untold": 1}, {"failed": 1}, {"held": 1}]
+    assert books()[0] == {"pending": 1}
 
 
 def test_a_disabled_webhook_says_why(coursebell, registrar, operator, crm):

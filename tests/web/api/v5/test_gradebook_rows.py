@@ -145,21 +145,23 @@ def test_a_cell_without_a_grade_says_why(school, lesson):
     assert (ended["Board"], ended["Sco"]) == ("", "")
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\uff1d"])
-def test_no_cell_is_a_formula(school, lesson, start):
-    evil = f'{start}HYPERLINK("http://x.example";"A")'
-    school.admin.put(f"/courses/{lesson['course']}/elements/{lesson['test']}", {"title": evil})
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_no_cell_is_a_formula(school, lesson):
     user = school.admin.get(f"/registrations/{lesson['ended']}")["userId"]
-    school.admin.put(f"/users/{user}", {"lastName": evil, "firstName": 'A "quoted", name'})
+    element = f"/courses/{lesson['course']}/elements/{lesson['test']}"
+    school.admin.put(f"/users/{user}", {"firstName": 'A "quoted", name'})
 
-    answer = exported(school, lesson)
-    row = table_of(answer)[0]
+    for start in ("=", "+", "-", "@", "\uff1d"):
+        evil = f'{start}HYPERLINK("http://x.example";"A")'
+        school.admin.put(element, {"title": evil})
+        school.admin.put(f"/users/{user}", {"lastName": evil})
+        answer = exported(school, lesson)
+        row = table_of(answer)[0]
 
-    assert row["lastName"] == f"'{evil}"
-    assert row["firstName"] == 'A "quoted", name'
-    assert row[f"'{evil}"] == "90.0"
-    for line in csv.reader(io.StringIO(answer.text, newline="")):
-        assert not any(cell.startswith(start) for cell in line)
+        assert (row["lastName"], row["firstName"]) == (f"'{evil}", 'A "quoted", name')
+        assert row[f"'{evil}"] == "90.0"
+        for line in csv.reader(io.StringIO(answer.text, newline="")):
+            assert not any(cell.startswith(start) for cell in line)
 
 
 def test_the_export_as_json_is_all_rows(school, lesson):
@@ -193,19 +195,16 @@ def test_an_empty_gradebook_is_a_line_of_names(school):
     assert json.loads(exported(school, lesson, "?format=json").text)["results"] == []
 
 
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_no_gradebook_can_be_asked_is_refused_by_name(school):
+    path = f"/api/v5/offerings/{school.offering()}/gradebook"
+
+    for query, field in (
         ("?status=done", "status"),
         ("?awaiting=maybe", "awaiting"),
         ("?grade=90", "grade"),
         ("/export?format=xls", "format"),
         ("/export?limit=5", "limit"),
-    ],
-)
-def test_what_no_gradebook_can_be_asked_is_refused_by_name(school, query, field):
-    path = f"/api/v5/offerings/{school.offering()}/gradebook{query}"
-
-    answer = school.instructor("GET", path)
-
-    assert (answer.status_code, list(answer.json()["fieldErrors"])) == (400, [field])
+    ):
+        answer = school.instructor("GET", path + query)
+        assert (answer.status_code, list(answer.json()["fieldErrors"])) == (400, [field])

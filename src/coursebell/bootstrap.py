@@ -164,7 +164,7 @@ def run_dispatcher(
         stack.callback(bell.close)
         importing = Importing(settings)
         stack.callback(importing.stop)
-        schedule = Schedule(registrar, _retention(settings), importing.start)
+        schedule = Schedule(registrar, _retention(settings), importing.start, own_run=bell.run_id)
         schedule.start()
         stack.callback(schedule.stop)
         settle_memory()

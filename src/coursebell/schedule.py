@@ -30,7 +30,8 @@ class Schedule:
     """Does what is due every second until stopped. `retention` of None keeps everything.
 
     `start_importing` is called while there are uploaded files to import; a process of its own does
-    that, because it would fill the dispatcher's core for minutes.
+    that, because it would fill the dispatcher's core for minutes. `own_run` is the run id of the
+    dispatcher in this process.
     """
 
     def __init__(
@@ -38,9 +39,12 @@ class Schedule:
         registrar: Registrar,
         retention: timedelta | None,
         start_importing: Callable[[], None] | None = None,
+        *,
+        own_run: str | None = None,
     ) -> None:
         self._registrar = registrar
         self._start_importing = start_importing
+        self._own_run = own_run
         self._retention = retention
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="schedule", daemon=True)
@@ -99,7 +103,9 @@ class Schedule:
         self._go_through(upkeep.mend_order(self._registrar, now))
 
     def _recover_lost_leases(self, now: datetime) -> None:
-        self._suspects = upkeep.recover_lost_leases(self._registrar, self._suspects, now)
+        self._suspects = upkeep.recover_lost_leases(
+            self._registrar, self._suspects, now, own_run=self._own_run
+        )
 
     def _forget(self, before: datetime) -> None:
         self._go_through(upkeep.forget_history(self._registrar, before))

@@ -291,8 +291,9 @@ def missed(school):
     return suspects
 
 
-def recover(school, suspects):
-    return upkeep.recover_lost_leases(school.registrar, suspects, datetime.now(UTC))
+def recover(school, suspects, own_run=None):
+    now = datetime.now(UTC)
+    return upkeep.recover_lost_leases(school.registrar, suspects, now, own_run=own_run)
 
 
 def test_what_a_killed_dispatcher_had_claimed_is_due_again_when_it_is_missed_twice(
@@ -336,6 +337,22 @@ def test_what_a_dispatcher_has_that_came_back_is_left_to_it(postgres_url, secret
             bell.silence()
 
             assert recover(school, suspects) == frozenset()
+            assert claim_under(school, "a" * 32).claimed == []
+
+
+def test_a_dispatcher_does_not_believe_itself_dead_when_its_connection_is_cut(
+    postgres_url, secret_key
+):
+    with closing(Database(postgres_url, secret_keys=[secret_key])) as database:
+        school = open_school(database, now=datetime.now(UTC))
+        school.webhook()
+        happen(school)
+        with closing(hang_bell(database)) as bell:
+            claim_under(school, f"{bell.run_id}{0:016x}")
+            bell.close()
+            suspects = missed(school)  # as another process sees it
+
+            assert recover(school, suspects, own_run=bell.run_id) == frozenset()
             assert claim_under(school, "a" * 32).claimed == []
 
 

@@ -57,19 +57,20 @@ def _release(registrar: Registrar, stuck: Sequence[int], now: datetime) -> int:
 
 
 def recover_lost_leases(
-    registrar: Registrar, suspects: Collection[str], now: datetime
+    registrar: Registrar, suspects: Collection[str], now: datetime, *, own_run: str | None
 ) -> frozenset[str]:
     """Make due what dispatchers had claimed that have died; the run ids to suspect next time.
 
     One is believed dead when it was not connected the last time either: one that only lost its
     connection is back by then. Were it alive all the same, its deliveries would be sent twice,
-    with the same `webhook-id`. On SQLite the next dispatcher recovers everything at its start.
+    with the same `webhook-id`. The caller's `own_run` lives, connected or not. On SQLite the next
+    dispatcher recovers everything at its start.
     """
     if not registrar.database.is_postgres:
         return frozenset()
     with registrar.database.snapshot() as tx:
         holders = claims.list_lease_holders(tx, LEASE_SECONDS, now)
-        missing = frozenset(holders - list_connected_runs(tx))
+        missing = frozenset(holders - list_connected_runs(tx) - {own_run})
     dead = missing.intersection(suspects)
     if dead:
         with registrar.database.transaction() as tx:

@@ -646,3 +646,14 @@ def test_a_batch_reads_as_often_as_a_single_report(school):
         return sum(each.lstrip().startswith("SELECT") for each in statements)
 
     assert reads([lesson.registration]) == reads(many)
+
+
+def test_a_webhook_may_want_one_type_of_element(school, lesson):
+    webhook = school.webhook(filters={"element.type": "assignment"})
+    school.report(lesson.registration, lesson.test, grade=50)
+    school.report(lesson.registration, lesson.essay, actor=lesson.learner, response="So.")
+
+    school.judge(lesson.registration, lesson.essay, grade=60)
+
+    told = [each.event for each in school.deliveries(webhook)]
+    assert told == ["element_awaiting_grade", "element_completed"]

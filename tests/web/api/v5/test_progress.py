@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
+
+from coursebell.services import dispatching
 
 # What stands in the database is tested on both engines in tests/services.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -169,3 +173,21 @@ def test_a_person_is_given_what_they_handed_in_and_it_is_forgotten_with_them(sch
     assert "comment" not in left["exemptions"][0]
     everything = school.admin("GET", f"/api/v5/users/{learner}/export").text
     assert "I was there" not in everything
+
+
+def test_the_links_of_thin_events_lead_to_the_element(school, lesson, registrar):
+    """In its registration, and, for one that was published, in its course."""
+    names = ["element_published", "element_awaiting_grade"]
+    school.webhook(events=names, payload="thin")
+    school.element(lesson.course, "chalkboard")
+    lesson.report(school.learner, lesson.essay, response="So.")
+
+    now = datetime.now(UTC)
+    claimed = dispatching.claim(registrar, {}, 100, "1" * 32, 60, now).claimed
+
+    told = {each.event: json.loads(each.body) for each in claimed}
+    assert told.keys() == set(names)
+    for document in told.values():
+        shown = school.instructor.get(document["link"].removeprefix("https://learn.example/api/v5"))
+        assert document["element"]["id"] in (shown.get("elementId"), shown.get("id"))
+        assert "Why?" not in json.dumps(document)

@@ -250,7 +250,7 @@ def furnished(
     path = tmp_path_factory.mktemp("contract") / "coursebell.db"
     shutil.copyfile(sqlite_template, path)
     database = Database(f"sqlite:///{path}", secret_keys=[secret_key])
-    registrar = a_registrar(database)
+    registrar = a_registrar(database, upload_directory=path.parent / "uploads")
     app = create_app(registrar, Metrics(), lambda: None)
     school = open_school(registrar, partial(connect, app))
     ids = school.one_of_each()

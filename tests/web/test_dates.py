@@ -116,8 +116,8 @@ def date_fields() -> Iterator[tuple[str, str]]:
     """The forms with a date, and its name in each."""
     for methods in SPEC["paths"].values():
         for operation in methods.values():
-            content = operation.get("requestBody", {}).get("content", {}).values()
-            for schema in (each["schema"] for each in content):
+            content = operation.get("requestBody", {}).get("content", {})
+            if schema := content.get("application/json", {}).get("schema"):
                 reference = schema.get("$ref") or schema["anyOf"][0]["$ref"]
                 form = SPEC["components"]["schemas"][reference.rpartition("/")[2]]
                 for name, field in form["properties"].items():
@@ -196,6 +196,9 @@ def test_every_date_of_a_form_there_is_is_tried():
         *(("create_offering", name) for name in OFFERING_DATES),
         *(("change_offering", name) for name in OFFERING_DATES),
         ("grade_registration", "endDate"),
+        ("replay_webhook", "since"),
+        ("replay_webhook", "until"),
+        ("backfill_webhook", "since"),
     }
 
 
@@ -228,6 +231,29 @@ def test_a_grade_that_is_backdated_to_a_day_ends_with_it_in_the_organizations_zo
     assert school.admin.get(path)["endDate"] == "2024-11-03T04:00:00Z"
     refused = school.admin.put(path, {"grade": 90, "endDate": "2024-02-30", "reason": "x"})
     assert list(refused.json()["fieldErrors"]) == ["endDate"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_past_of_a_webhook_is_told_in_days_of_the_organizations_zone(found, database):
+    school = found(zone="America/Havana")
+    webhook = school.webhook(events=["user_created"])
+    school.user("Ada")
+    with database.transaction() as tx:  # in the evening of 2 November, two hours before the fold
+        for column in (tables.events.c.occurred_at, tables.deliveries.c.created_at):
+            evening = datetime(2024, 11, 3, 3, 0, tzinfo=UTC)
+            tx.execute(sa.update(column.table).values({column: evening}))
+        tx.execute(sa.update(tables.deliveries).values(status="delivered"))
+    late = school.webhook(events=["user_created"])
+
+    def sent(webhook_id: str, verb: str, **days: str) -> int:
+        return school.admin.post(f"/webhooks/{webhook_id}/{verb}", days).json()["deliveries"]
+
+    assert sent(webhook, "replay", since="2024-11-03") == 0
+    assert sent(webhook, "replay", since="2024-11-01", until="2024-11-01") == 0
+    assert sent(webhook, "replay", since="2024-11-02", until="2024-11-02") == 1
+    # The late webhook wants the school's own people too, who were created before Ada.
+    assert sent(late, "backfill", since="2024-11-03") == 0
+    assert sent(late, "backfill", since="2024-11-02") == 4
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

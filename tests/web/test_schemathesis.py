@@ -23,6 +23,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from coursebell.domain.agreements import AgreementType
+from coursebell.domain.imports import ImportKind
 from coursebell.services.zapier import Trigger
 
 EXAMPLES = int(os.environ.get("COURSEBELL_TEST_EXAMPLES", "5"))
@@ -125,6 +126,7 @@ def known_ids(school: Any, other: Any) -> dict[str, list[str]]:
     users = [*school.admin.list("/users?limit=100"), *other.admin.list("/users")]
     ids["user_id"] = [user["id"] for user in users if user["id"] not in school.ids.values()]
     ids["event"], ids["agreement_type"] = list(Trigger), list(AgreementType)
+    ids["kind"] = list(ImportKind)
     ids["token_id"] = [each["id"] for each in other.admin.list("/tokens")]
     ids["element_id"] = [
         element["id"]

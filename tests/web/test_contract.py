@@ -103,7 +103,7 @@ RESOURCES = {
         ours="id kind name url method events filters headers payload timeoutSeconds retrySchedule"
         " maxInFlight ratePerSecond status disabledReason createdDate",
         calls="GET POST GET/{} PUT/{} DELETE/{} POST/{}/pause POST/{}/resume POST/{}/test"
-        " GET/{}/deliveries",
+        " GET/{}/deliveries POST/{}/rotate POST/{}/replay POST/{}/backfill",
     ),
     "tokens": Resource(
         document="TokenDocument",

@@ -25,7 +25,7 @@ REOPENED = "registration_reopened"
 EVENTS = (REGISTERED, COMPLETED, REGRADED, REOPENED)
 
 _GIVES_UP = 180.0  # seconds without a step done, after which something is wrong
-_PAUSE = 0.1  # before a client asks again
+_PAUSE = 0.25  # seconds before a client asks again
 _UNKNOWN = (HTTPStatus.SERVICE_UNAVAILABLE,)  # not done, as a rule; a lost commit may be
 
 Granted = Callable[[Answer], bool]

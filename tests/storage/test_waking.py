@@ -163,6 +163,31 @@ def test_a_bell_of_a_file_that_is_no_database_is_unavailable(tmp_path):
         DatagramBell(path, tmp_path / "no.db.bell")
 
 
+def test_a_bell_of_a_file_that_cannot_be_opened_is_unavailable(tmp_path):
+    nowhere = tmp_path / "nowhere" / "bell.db"
+
+    with pytest.raises(UnavailableError):
+        DatagramBell(nowhere, nowhere.with_name("bell"))
+
+
+def test_a_lock_that_cannot_be_opened_is_named(tmp_path):
+    (tmp_path / "bell.db.lock").mkdir()  # root may write everywhere, but not into a directory
+
+    with pytest.raises(UnavailableError) as refused:
+        OnlyDispatcher(tmp_path / "bell.db")
+
+    assert refused.value.message == f"{tmp_path}/bell.db.lock cannot be opened: Is a directory."
+
+
+def test_where_no_socket_can_be_bound_the_file_is_looked_at(sqlite, tmp_path):
+    (tmp_path / "bell").mkdir()  # neither to be removed nor replaced, as on a read-only disk
+
+    with closing(DatagramBell(sqlite.path, tmp_path / "bell")) as bell:
+        assert bell.descriptors() == ()
+        open_school(sqlite)
+        assert bell.missed_rings()
+
+
 def test_only_one_may_dispatch_from_a_file_by_whatever_name(sqlite, tmp_path):
     link = tmp_path / "link.db"
     link.symlink_to(sqlite.path)

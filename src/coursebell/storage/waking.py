@@ -128,7 +128,10 @@ class DatagramBell:
     def __init__(self, database: Path, path: Path) -> None:
         self.run_id = _new_run_id()
         self._path = path
-        self._connection = sqlite3.connect(database, check_same_thread=False)
+        try:
+            self._connection = sqlite3.connect(database, check_same_thread=False)
+        except sqlite3.Error as exc:  # the file, or its directory, cannot be opened
+            raise UnavailableError from exc
         try:
             self._version = self._data_version()
         except UnavailableError:
@@ -153,7 +156,8 @@ class DatagramBell:
         self._connection.close()
         if self._socket is not None:
             self._socket.close()
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the next one replaces it
+                self._path.unlink(missing_ok=True)
 
     def _data_version(self) -> int:
         try:
@@ -166,29 +170,30 @@ class DatagramBell:
 def _bound(path: Path) -> socket.socket | None:
     bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     bell.setblocking(False)
-    path.unlink(missing_ok=True)  # left by a dispatcher that was killed
     try:
+        path.unlink(missing_ok=True)  # left by a dispatcher that was killed
         bell.bind(str(path))
-    except OSError:  # the path is longer than a socket's may be
+        path.chmod(0o600)
+    except OSError:  # the path is longer than a socket's may be, or the disk is read-only or full
         bell.close()
         return None
-    path.chmod(0o600)
     return bell
 
 
 class OnlyDispatcher:
     """The right to dispatch from an SQLite file: one process has it, until it ends however it ends.
 
-    Raises `ConfigurationError` when another process has it. PostgreSQL needs no such thing.
+    Raises `ConfigurationError` when another process has it, `UnavailableError` when the lock file
+    cannot be opened. PostgreSQL needs no such thing.
     """
 
     def __init__(self, database: Path) -> None:
         database = database.resolve()  # by whatever links it is reached
-        self._descriptor = os.open(
-            database.with_name(database.name + ".lock"),
-            os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
-            0o600,
-        )
+        lock = database.with_name(database.name + ".lock")
+        try:
+            self._descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise UnavailableError(f"{lock} cannot be opened: {exc.strerror}.") from exc
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:

@@ -43,6 +43,8 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "debug",
         "MAX_REQUESTS": "64",
+        "MAX_IN_FLIGHT": "512",
+        "MAX_IN_FLIGHT_PER_HOST": "16",
         "RETENTION_DAYS": "30",
         "PROXY": "http://proxy.example:3128",
         "CA_FILE": str(bundle),
@@ -63,6 +65,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert settings.log_format is LogFormat.JSON
     assert settings.log_level == "debug"
     assert settings.retention_days == 30
+    assert (settings.max_in_flight, settings.max_in_flight_per_host) == (512, 16)
     assert settings.proxy == values["PROXY"]
     assert settings.ca_file == bundle
     assert settings.upload_directory == Path("/srv/uploads")
@@ -97,6 +100,8 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch):
         ("PUBLIC_URL", "https://[learn", "Invalid IPv6 URL"),
         ("LOG_FORMAT", "xml", "Input should be 'console' or 'json'"),
         ("LOG_LEVEL", "loud", "Input should be 'debug', 'info', 'warning' or 'error'"),
+        ("MAX_IN_FLIGHT", "513", "Input should be less than or equal to 512"),
+        ("MAX_IN_FLIGHT_PER_HOST", "0", "Input should be greater than or equal to 1"),
         ("RETENTION_DAYS", "0", "Input should be greater than or equal to 1"),
         ("RETENTION_DAYS", "a month", "Input should be a valid integer"),
         ("PROXY", "ftp://proxy", "must be a URL that starts with http:// or"),

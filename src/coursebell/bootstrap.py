@@ -156,6 +156,7 @@ def run_dispatcher(
             dispatching.recover(registrar, datetime.now(UTC))
         client = Client(
             registrar.address_rules,
+            max_in_flight=settings.max_in_flight,
             proxy=settings.proxy,
             ca_file=None if settings.ca_file is None else str(settings.ca_file),
         )
@@ -168,7 +169,15 @@ def run_dispatcher(
         schedule.start()
         stack.callback(schedule.stop)
         settle_memory()
-        Dispatcher(registrar, client, bell, stop_descriptor, metrics.attempted).run()
+        dispatcher = Dispatcher(
+            registrar,
+            client,
+            bell,
+            stop_descriptor,
+            metrics.attempted,
+            max_in_flight_per_host=settings.max_in_flight_per_host,
+        )
+        dispatcher.run()
 
 
 def run_imports(settings: Settings) -> None:

@@ -82,6 +82,18 @@ class Settings(BaseSettings):
         description="How many requests the API takes on at once; it answers 503 with"
         " `Retry-After` to those beyond.",
     )
+    max_in_flight: int = Field(
+        256,
+        ge=1,
+        le=512,
+        description="How many requests a dispatcher has under way at once, at most 512.",
+    )
+    max_in_flight_per_host: int = Field(
+        64,
+        ge=1,
+        description="How many of them go to one host (scheme, name and port), by whatever webhooks:"
+        " a slow host that many webhooks point to leaves room for the others.",
+    )
     retention_days: int | None = Field(
         None,
         ge=1,

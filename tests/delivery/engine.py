@@ -71,9 +71,10 @@ class Engine:
 def running(url: str, secret_key: str, **options: Any) -> Iterator[Engine]:
     """A dispatcher in a thread, with a database object of its own as if in another process.
 
-    Takes the fields of a registrar, `lease_seconds`, and `max_in_flight` of the client.
+    Takes the fields of a registrar, the dispatcher's options, and `max_in_flight` of the client.
     """
-    only = {each: options.pop(each) for each in ("lease_seconds",) if each in options}
+    its = ("lease_seconds", "max_in_flight_per_host")
+    only = {each: options.pop(each) for each in its if each in options}
     client = CountingClient(LOOPBACK, max_in_flight=options.pop("max_in_flight", 256))
     database = Database(url, secret_keys=[secret_key])
     bell = hang_bell(database)

@@ -322,6 +322,39 @@ def test_a_webhook_never_has_more_in_flight_than_its_cap(school, started):
     assert len(slow.requests) == 13
 
 
+def test_a_host_never_has_more_in_flight_than_its_cap_and_leaves_room_for_others(school, started):
+    gate = Gate()
+    with (
+        Receiver(gate) as slow,
+        Receiver(answers(NO_CONTENT)) as quick,
+        started(max_in_flight=6, max_in_flight_per_host=5),
+    ):
+        crowd = [school.webhook(url=f"{slow.url}{n}", max_in_flight=3) for n in range(3)]
+        people(school, 20)
+        wait_until(lambda: gate.most_at_once == 5)
+        other = school.webhook(url=quick.url)
+        people(school, 10)
+        wait_until(settled(school, other, *["delivered"] * 10))
+        in_flight = gate.most_at_once
+        gate.opened.set()
+        for webhook in crowd:
+            wait_until(settled(school, webhook, *["delivered"] * 30))
+
+    assert in_flight == gate.most_at_once == 5
+    assert len(slow.requests) == 90
+
+
+def test_the_webhooks_of_a_full_host_take_turns(school, started):
+    with Receiver(answers(NO_CONTENT)) as receiver, started(max_in_flight_per_host=1):
+        crowd = [school.webhook(url=f"{receiver.url}{n}") for n in range(3)]
+        people(school, 20)
+        for webhook in crowd:
+            wait_until(settled(school, webhook, *["delivered"] * 20))
+
+    paths = [request.split(b" ", 2)[1][-1:] for request in receiver.requests]
+    assert all(len(set(paths[n : n + 3])) == 3 for n in range(0, 60, 3))
+
+
 def starts_of(school, webhook):
     found = [attempts_of(school, each)[0].started_at for each in school.deliveries(webhook)]
     return [each.timestamp() for each in sorted(found)]
@@ -752,6 +785,12 @@ def all_at_the_cap(school, receiver):
     people(school, 60)
 
 
+def all_at_the_cap_of_their_host(school, receiver):
+    for _ in range(10):  # 8 each
+        school.webhook(url=receiver.url, timeout_seconds=30)
+    people(school, 40)
+
+
 def limited_by_rate(school, receiver):
     school.webhook(url=receiver.url, rate_per_second=1, timeout_seconds=30)
     people(school, 60)
@@ -780,6 +819,7 @@ def waiting_for_a_retry(school, receiver):
     [
         nothing_to_do,
         all_at_the_cap,
+        all_at_the_cap_of_their_host,
         limited_by_rate,
         paused_with_a_backlog,
         sealed_with_a_backlog,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coursebell.delivery.lanes import Held, Lane, Lanes
+from coursebell.delivery.lanes import Held, Hosts, Lane, Lanes
 from coursebell.domain.model import DeliveryKind
 from coursebell.storage.claims import Claimed
 
@@ -127,3 +127,17 @@ def test_empty_lanes_are_forgotten_but_not_a_rate_limit_in_force():
 
     lanes.sweep(101.5)
     assert set(lanes.in_hand()) == {"busy", "waiting"}
+
+
+@given(limit=st.integers(1, 4), wishes=st.lists(st.tuples(st.sampled_from("ab"), st.booleans())))
+def test_a_host_has_room_below_its_limit_whatever_the_others_do(limit, wishes):
+    hosts, there = Hosts(limit), {"a": 0, "b": 0}
+
+    for host, comes in wishes:
+        if comes and hosts.has_room(host):
+            hosts.enter(host)
+            there[host] += 1
+        elif not comes and there[host]:
+            hosts.leave(host)
+            there[host] -= 1
+        assert [hosts.has_room(each) for each in "ab"] == [there[each] < limit for each in "ab"]

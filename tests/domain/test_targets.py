@@ -13,6 +13,7 @@ from coursebell.domain.targets import (
     MAX_URL_LENGTH,
     check_headers,
     check_url,
+    host_of,
     literal_address,
 )
 from coursebell.errors import InvalidInputError
@@ -326,3 +327,19 @@ def test_a_name_of_a_host_is_no_literal_address():
     assert literal_address("example.com") is None
     assert literal_address("1.example") is None
     assert literal_address("[::1]") == ip_address("::1")
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://lms.example/hook", "https://lms.example:443"),
+        ("https://lms.example:443", "https://lms.example:443"),
+        ("https://LMS.example.?q=1", "https://lms.example:443"),
+        ("http://lms.example/hook", "http://lms.example:80"),
+        ("https://lms.example:8443/hook", "https://lms.example:8443"),
+        ("http://[2001:DB8::1]:8080/", "http://[2001:db8::1]:8080"),
+        ("mailto:bell@lms.example", "mailto:bell@lms.example"),
+    ],
+)
+def test_urls_that_one_server_answers_have_the_same_host(url, host):
+    assert host_of(url) == host

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from coursebell.delivery.client import Client
 from coursebell.delivery.clock import WallClock
 from coursebell.delivery.exchange import Result
-from coursebell.delivery.lanes import Held, Lane, Lanes
+from coursebell.delivery.lanes import Held, Hosts, Lane, Lanes
 from coursebell.delivery.records import Sent, log_attempt, not_sent, record_of
 from coursebell.delivery.requests import Sender, Senders
 from coursebell.domain.model import DeliveryStatus
@@ -32,6 +32,7 @@ from coursebell.storage.webhooks import Target
 
 _log = logger(__name__)
 
+MAX_IN_FLIGHT_PER_HOST = 64
 DEPTH = 32  # deliveries of one webhook in hand; above its cap, so that the next is always ready
 _MARGIN_SECONDS = 5.0  # a lease that ends sooner after an attempt's deadline is not started on
 _RENEW_SECONDS = 1.0  # how old a webhook's settings may be when an attempt starts
@@ -60,6 +61,7 @@ class Dispatcher:
         observe: Observer,
         *,
         lease_seconds: float = LEASE_SECONDS,
+        max_in_flight_per_host: int = MAX_IN_FLIGHT_PER_HOST,
     ) -> None:
         self._registrar = registrar
         self._client = client
@@ -73,6 +75,7 @@ class Dispatcher:
         self._clock = WallClock()
         self._stepped = 0.0  # by which the clock was set, and the database does not know yet
         self._lanes = Lanes()
+        self._hosts = Hosts(max_in_flight_per_host)
         self._sent: dict[int, Sent] = {}
         self._results: list[Recorded] = []
         self._gone: dict[str, Target] = {}
@@ -157,6 +160,14 @@ class Dispatcher:
         self._renewed_at = time.monotonic()
         if sealed - self._senders.sealed:
             self._look_at = 0.0  # what nobody could open may be claimed now
+        self._give_back([held for lane in self._lanes for held in self._take_unsendable(lane)])
+
+    def _take_unsendable(self, lane: Lane) -> list[Held]:
+        sender = self._senders.get(lane.webhook_id)
+        if sender is None:  # not active by now, or sealed with a key that only others have
+            return lane.take_stale(math.inf)
+        withheld = lane.take_withheld() if sender.target.is_backed_off else []
+        return withheld + lane.take_stale(_latest_start(sender))
 
     def _start(self) -> None:
         """Start what may start, a delivery of each lane in turn."""
@@ -171,13 +182,12 @@ class Dispatcher:
 
     def _start_one(self, lane: Lane) -> bool:
         sender, now = self._senders.get(lane.webhook_id), time.monotonic()
-        if sender is None:  # not active by now, or sealed with a key that only others have
-            self._give_back(lane.take_stale(math.inf))
+        if sender is None or not self._hosts.has_room(sender.host):
             return False
-        if sender.target.is_backed_off:
-            self._give_back(lane.take_withheld())
-        self._give_back(lane.take_stale(now + sender.target.timeout_seconds + _MARGIN_SECONDS))
         if not lane.may_start(sender.target.max_in_flight, now):
+            return False
+        self._give_back(lane.take_stale(_latest_start(sender)))
+        if not lane.waiting:
             return False
         delivery = lane.start(sender.target.rate_per_second, now)
         self._lanes.had_its_turn(lane)
@@ -186,7 +196,10 @@ class Dispatcher:
 
     def _send(self, lane: Lane, sender: Sender, delivery: Claimed) -> None:
         now = datetime.now(UTC)
-        self._sent[delivery.key] = Sent(delivery, lane, sender.target, sender.masks, now)
+        self._sent[delivery.key] = Sent(
+            delivery, lane, sender.host, sender.target, sender.masks, now
+        )
+        self._hosts.enter(sender.host)
         try:
             self._client.start(sender.request(delivery, int(now.timestamp())))
         except Exception as exc:  # whatever it is: this delivery's failure, and no other's
@@ -224,6 +237,7 @@ class Dispatcher:
     def _take(self, result: Result) -> None:
         sent = self._sent.pop(result.key)
         sent.lane.in_flight -= 1
+        self._hosts.leave(sent.host)
         recorded = record_of(sent, result, random.random())  # noqa: S311 - jitter
         if result.outcome.gone:
             self._gone[sent.target.webhook_id] = sent.target
@@ -291,6 +305,11 @@ class Dispatcher:
                 dispatching.give_back(self._registrar, unsent, datetime.now(UTC))
         except UnavailableError as exc:  # the leases lapse by themselves
             _log.error("dispatcher.database", problem=exc.message)
+
+
+def _latest_start(sender: Sender) -> float:
+    """A lease that ends before (monotonic) does not last for an attempt."""
+    return time.monotonic() + sender.target.timeout_seconds + _MARGIN_SECONDS
 
 
 def _seconds_until_look(batch: Batch) -> float:

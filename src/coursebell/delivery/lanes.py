@@ -1,8 +1,11 @@
-"""What a dispatcher has in hand, webhook by webhook, so that none stands in another's way."""
+"""What a dispatcher has in hand, webhook by webhook, so that none stands in another's way.
+
+Nor may a host take all there is, however many webhooks point there.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -97,3 +100,22 @@ class Lanes:
 
     def __len__(self) -> int:
         return len(self._lanes)
+
+
+class Hosts:
+    """How much is being sent to each host, by whatever webhooks; at most `limit` at once."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._in_flight = Counter[str]()
+
+    def has_room(self, host: str) -> bool:
+        return self._in_flight[host] < self._limit
+
+    def enter(self, host: str) -> None:
+        self._in_flight[host] += 1
+
+    def leave(self, host: str) -> None:
+        self._in_flight[host] -= 1
+        if not self._in_flight[host]:
+            del self._in_flight[host]

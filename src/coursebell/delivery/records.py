@@ -25,6 +25,7 @@ class Sent:
 
     delivery: Claimed
     lane: Lane
+    host: str  # `domain.targets.host_of`
     target: Target  # as it was when the attempt started
     masks: Masks  # what the receiver may not have written down
     started_at: datetime

@@ -8,6 +8,7 @@ from coursebell import __version__
 from coursebell.delivery.client import Request
 from coursebell.delivery.masking import Masks
 from coursebell.domain.instants import format_instant
+from coursebell.domain.targets import host_of
 from coursebell.errors import NotFoundError, SealError
 from coursebell.logs import logger
 from coursebell.storage.claims import Claimed
@@ -29,6 +30,7 @@ class Sender:
 
     def __init__(self, target: Target, seal: Seal, public_url: str | None) -> None:
         self.target = target
+        self.host = host_of(target.url)
         headers = open_headers(target, seal)
         self.masks = Masks(headers.values())
         self._signer = Signer(open_secret(target, seal))

@@ -72,6 +72,15 @@ def check_url(text: str, rules: AddressRules) -> str:
     return url
 
 
+def host_of(url: str) -> str:
+    """`scheme://host:port` of a URL that `check_url` gave; any other text is a host of its own."""
+    match = _URL.fullmatch(url)
+    if match is None:
+        return url
+    port = match["port"] or ("443" if match["scheme"] == "https" else "80")
+    return f"{match['scheme']}://{match['host'].lower().removesuffix('.')}:{port}"
+
+
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The custom headers of a webhook, as given, when each may be sent.
 

@@ -97,6 +97,7 @@ class Import:
         unread = [each for each in read if isinstance(each, list)]
 
         def work(tx: Transaction) -> Step:
+            tx.widen_cache()
             results = [*unread, *self._carry_out(tx, lines, now)]
             step = _step_of(results, rows[-1])
             if self._plan.is_dry_run:

@@ -170,14 +170,6 @@ class Server:
             found |= {name: pid for name in ("api", "dispatch") if name in words}
         return found
 
-    def kill_child(self, command: str) -> None:
-        """`kill -9`, then wait until another has taken its place."""
-        wait_until(lambda: self.child(command), f"there is a child that runs {command}")
-        victim = self.child(command)
-        assert victim is not None
-        os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: self.child(command) not in (None, victim), f"{command} is back")
-
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send the signal and wait for the end; the exit code."""
         self.children()

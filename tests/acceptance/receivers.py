@@ -62,7 +62,6 @@ class Receiver:
         self.answer = answer
         self._lock = threading.Lock()
         self._books: list[Received] = []
-        self._in_hand = 0
         handler = type("Handler", (_Handler,), {"receiver": self})
         self._server = _Server(bound or reserve_port(), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="receiver")
@@ -86,20 +85,9 @@ class Receiver:
         with self._lock:
             return list(self._books)
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a request has come that is not answered yet."""
-        return self._in_hand > 0
-
     def take(self, request: Request) -> int | Manner:
         """The status to answer, or what to do instead."""
-        with self._lock:
-            self._in_hand += 1
-        try:
-            status = self.answer(request)
-        finally:
-            with self._lock:
-                self._in_hand -= 1
+        status = self.answer(request)
         with self._lock:
             self._books.append(Received(request=request, status=status))
         return status

@@ -31,10 +31,6 @@ class Round:
     busy: int = 0
     memory: dict[str, int] = field(default_factory=dict)  # MB resident, by child
 
-    @property
-    def balances(self) -> bool:
-        return not self.findings.problems
-
 
 @contextmanager
 def connected_receivers(scene: Scene) -> Iterator[None]:

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from acceptance.receivers import Manner, Request
+from acceptance.receivers import Request
 from faults.leaks import Secrets
 from faults.ledgers import Ledger, Treatment
+from faults.manners import says
 from faults.scenes import Scene
 
 HEADERS = {"Authorization": "Bearer r3ceivers-0wn-t0ken", "X-Api-Key": "another-k3y/of+theirs"}
@@ -21,17 +22,13 @@ def echoes(request: Request) -> Treatment:
     came = "".join(f"X-You-Sent-{name}: {value}\r\n" for name, value in request.headers)
     body = json.dumps({"headers": dict(request.headers), "body": request.body.decode()})
     text = f"HTTP/1.1 500 Oh\r\n{came}Content-Length: {len(body)}\r\n\r\n{body}"
-    return Treatment(_says(text.encode()), accepted=False)
+    return Treatment(says(text.encode()), accepted=False)
 
 
 def quotes(request: Request) -> Treatment:
     """An answer so wrong that a client may quote it when it complains."""
     key = request.header("x-api-key")
-    return Treatment(_says(f"HTTP/{key} 200 OK\r\n{key}\r\n\r\n".encode()), accepted=False)
-
-
-def _says(text: bytes) -> Manner:
-    return lambda connection: connection.sendall(text)
+    return Treatment(says(f"HTTP/{key} 200 OK\r\n{key}\r\n\r\n".encode()), accepted=False)
 
 
 @pytest.mark.timeout(300)
@@ -67,7 +64,6 @@ def test_nothing_secret_is_in_logs_answers_or_the_database(scene: Scene):
     assert "***" in "\n".join(shown)
     assert b"Safety at Sea" in dump
     assert made["secret"] in json.dumps(made)
-    echoing.ledger.turn_over()
 
 
 def test_the_search_finds_what_it_looks_for(scene: Scene):

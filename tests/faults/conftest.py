@@ -72,12 +72,17 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
-def scene(request: pytest.FixtureRequest, certificates: Certificates) -> Iterator[Scene]:
+def scene(
+    request: pytest.FixtureRequest,
+    certificates: Certificates,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Scene]:
     """A running server that tests may hurt, if they leave it whole; for all of a worker's tests."""
     seat = request.getfixturevalue("disk" if request.param == "sqlite" else "cluster")
     scene = Scene(
         disk=seat if request.param == "sqlite" else None,
         cluster=None if request.param == "sqlite" else seat,
+        directory=tmp_path_factory.mktemp("scene"),
         settings={
             "COURSEBELL_MAX_REQUESTS": str(MAX_REQUESTS),
             "COURSEBELL_CA_FILE": str(certificates.bundle),

@@ -729,6 +729,7 @@ def test_when_it_ends_by_itself(standing, ends):
         (MoveOn.COMPLETED, at(PASSED_TEST, ESSAY, e0=10, e1=10), P),
         (MoveOn.COMPLETED_OR_PASSED, at(PASSED_TEST, ESSAY, e0=10, e1=10), P),
         (MoveOn.COMPLETED_OR_PASSED, at(PASSED_TEST, ESSAY, e0=90), P),
+        (MoveOn.NOT_APPLICABLE, at(PASSED_TEST, ESSAY), None),  # at work, and nothing done yet
         (MoveOn.NOT_APPLICABLE, at(PASSED_TEST, ESSAY, e0=10), P),
         (MoveOn.NOT_APPLICABLE, at(PASSED_TEST, ESSAY, e1="awaiting"), None),
     ],

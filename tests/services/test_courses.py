@@ -8,8 +8,10 @@ import pytest
 from coursebell.domain.lists import CategoryFilters, CourseFilters, OfferingFilters, Page
 from coursebell.domain.model import MoveOn, Role, new_id
 from coursebell.errors import ForbiddenError, InvalidInputError, NotFoundError
-from coursebell.services import courses, offerings
+from coursebell.services import courses, offerings, people
 from coursebell.services.courses import CategoryChanges, CourseChanges, NewCategory, NewCourse
+from coursebell.services.offerings import OfferingChanges
+from coursebell.services.people import UserChanges
 from coursebell.storage import audit
 from factories import DAY, NOW, open_school
 
@@ -58,6 +60,18 @@ def test_an_instructor_is_an_instructor_or_administrator_of_the_organization(sch
             change(school, school.course(), instructor=user_id)
 
 
+def test_an_instructor_who_is_one_no_more_stands_in_the_way_of_no_other_change(school):
+    instructor = school.user(role=Role.INSTRUCTOR)
+    course = school.course(instructor=instructor.id)
+    people.change_user(
+        school.registrar, school.admin, instructor.id, UserChanges(role=Role.LEARNER), NOW
+    )
+
+    assert change(school, course, title="Other") == replace(course, title="Other")
+    with pytest.raises(InvalidInputError):
+        change(school, school.course(), instructor=instructor.id)
+
+
 def test_a_course_is_deleted_with_its_offerings(school):
     course = school.course()
     offering = school.offering(course=course)
@@ -82,6 +96,25 @@ def test_a_course_with_a_registration_is_not_deleted(school):
 
     assert courses.get_course(school.registrar, school.admin, course.id) == course
     assert offerings.get_offering(school.registrar, school.admin, other.id) == other
+
+
+@pytest.mark.parametrize("done", ["report", "judge"])
+def test_a_course_is_not_deleted_when_an_offering_has_taken_work_on_its_elements_away(school, done):
+    course = school.course()
+    element = school.element(course)
+    offering = school.offering(course=course)
+    registration = school.registration(offering=offering)
+    if done == "report":
+        school.report(registration, element, grade=50)
+    else:
+        school.judge(registration, element, exempt=True)
+    moved = OfferingChanges(course_id=school.course().id)
+    offerings.change_offering(school.registrar, school.admin, offering.id, moved, NOW)
+
+    with pytest.raises(InvalidInputError, match="worked on its elements"):
+        courses.delete_course(school.registrar, school.admin, course.id, NOW)
+
+    assert courses.get_course(school.registrar, school.admin, course.id) == course
 
 
 def test_courses_are_read_by_instructors_and_written_by_administrators(school):

@@ -62,6 +62,11 @@ class Standing:
     grade: Decimal | None = None  # of what is graded so far; None: nothing is
 
     @property
+    def begun(self) -> bool:
+        """Whether anything is completed, or need not be."""
+        return any(each.completed or each.exempt for each in self.elements)
+
+    @property
     def awaiting(self) -> bool:
         """Whether somebody must grade something."""
         return any(each.awaiting for each in self.elements)

@@ -37,8 +37,11 @@ def outcome_of(
 
 
 def ends_by_itself(policy: Policy, standing: Standing) -> bool:
-    """Nothing awaits a grade, and it would be passed or nothing more can be done (rule 8)."""
-    if standing.awaiting or not standing.elements:
+    """Nothing awaits a grade, and it would be passed or nothing more can be done (rule 8).
+
+    Never before something is done, even where passing asks for nothing.
+    """
+    if standing.awaiting or not standing.begun:
         return False
     return standing.exhausted or _outcome(policy, standing) is Status.PASSED
 

@@ -12,7 +12,7 @@ from coursebell.domain.model import Actor, Course, MoveOn, OfferingCategory, Rol
 from coursebell.errors import InvalidInputError, NotFoundError
 from coursebell.services import trail
 from coursebell.services.registrar import Registrar
-from coursebell.storage import audit, courses, people
+from coursebell.storage import audit, courses, elements, people
 from coursebell.storage.database import Transaction
 
 DEFAULT_PASSING_GRADE = Decimal("70.0")
@@ -64,14 +64,15 @@ def change_course(
         if before is None:
             raise NotFoundError
         after = changed(before, named(changes))
-        _check_instructor(tx, actor, after)
+        if after.instructor != before.instructor:  # who stays may have become a learner since
+            _check_instructor(tx, actor, after)
         courses.update_course(tx, actor.organization_id, after)
         audit.insert_changes(tx, [trail.change(actor, "course.update", before, after)], now)
     return after
 
 
 def delete_course(registrar: Registrar, actor: Actor, course_id: str, now: datetime) -> None:
-    """Delete it with its elements and offerings; refused while one has a registration."""
+    """Delete it with its elements and offerings; refused once there is work or a registration."""
     actor.require(Role.ADMIN)
 
     def work(tx: Transaction) -> None:
@@ -80,6 +81,9 @@ def delete_course(registrar: Registrar, actor: Actor, course_id: str, now: datet
             raise NotFoundError
         if courses.course_has_registrations(tx, actor.organization_id, course_id):
             raise InvalidInputError(["A course with registrations cannot be deleted."])
+        if elements.course_has_progress(tx, actor.organization_id, course_id):
+            rule = "Somebody worked on its elements before their offering moved to another course."
+            raise InvalidInputError([f"The course cannot be deleted. {rule}"])
         courses.delete_course(tx, actor.organization_id, course_id)
         audit.insert_changes(tx, [trail.change(actor, "course.delete", course, None)], now)
 

@@ -60,6 +60,19 @@ def element_has_progress(tx: Transaction, element_id: str) -> bool:
     return bool(tx.execute(query).scalar_one())
 
 
+def course_has_progress(tx: Transaction, organization_id: str, course_id: str) -> bool:
+    """The same of any element of the course."""
+    query = select(
+        exists().where(
+            elements.c.organization_id == organization_id,
+            elements.c.course_id == course_id,
+            exists().where(work.c.element_id == elements.c.id)
+            | exists().where(exemptions.c.element_id == elements.c.id),
+        )
+    )
+    return bool(tx.execute(query).scalar_one())
+
+
 def find_element(
     tx: Transaction, organization_id: str, course_id: str, element_id: str
 ) -> Element | None:

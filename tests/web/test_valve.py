@@ -153,6 +153,17 @@ def test_large_bodies_are_refused_before_they_are_read_while_small_ones_get_in()
     assert (small.status, again.status) == (204, 204)
 
 
+def test_tables_that_are_uploaded_slowly_leave_room_for_everybody_else():
+    async def story():
+        crowded = Crowded(requests=100)
+        tables = [await crowded.ask(headers=announcing(100 * MEGABYTE)) for _ in range(10)]
+        others = [await crowded.ask(headers=announcing(8 * MEGABYTE)), await crowded.ask()]
+        await crowded.let_go()
+        return [*tables, *others]
+
+    assert [each.status for each in asyncio.run(story())] == [204] * 12
+
+
 def test_an_absurd_length_takes_no_more_room_than_what_would_be_read_of_it():
     async def story():
         crowded = Crowded(requests=100)

@@ -18,7 +18,8 @@ from coursebell.web.errors import OverloadedError, response_to
 _log = logger("web")
 
 MAX_BYTES = 32 * 1024 * 1024  # of all bodies at hand; parsed, one takes some ten times as much
-_LARGEST_BODY = 8 * 1024 * 1024  # no route reads more, so no more is set aside
+_LARGEST_BODY = 8 * 1024 * 1024  # no route takes more into memory
+_STREAMED = 2 * 1024 * 1024  # set aside for what is larger: it is written to disk as it comes
 _OPERATORS = frozenset({"/healthz", "/readyz", "/metrics"})
 _RESERVE = 16  # requests of operators that fit when nobody else's does
 _QUIET_SECONDS = 10.0  # between two lines in the log
@@ -92,11 +93,12 @@ class _Body:
 
 
 def _announced_length(scope: Scope) -> int | None:
-    """What `Content-Length` says, as far as it would be read; None: only the end will tell."""
+    """What of the length that is announced will be in memory; None: only the end will tell."""
     length: int | None = 0
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
-            return min(int(value[:20]), _LARGEST_BODY)
+            size = int(value[:20])
+            return size if size <= _LARGEST_BODY else _STREAMED
         if name == b"transfer-encoding":
             length = None
     return length

@@ -156,3 +156,11 @@ def test_who_is_given_everything_is_given_the_answers_and_who_is_erased_leaves_n
     left = school.admin("GET", f"/api/v5/users/{user_id}/export")
     assert left.json()["userFieldValues"] == {}
     assert "telling" not in left.text
+
+
+@pytest.mark.parametrize("name", ["", "x", "a\0b", "ä" * 1000])
+def test_what_cannot_be_an_id_is_an_unknown_field(school, name):
+    answer = school.learner.put(values_of(school), {name: "42"})
+
+    assert answer.status_code == 400
+    assert list(answer.json()["fieldErrors"].values()) == ["No user field exists with this id."]

@@ -132,6 +132,19 @@ def test_a_user_is_created_and_listed(coursebell):
     assert "ada@harbour.example" not in table
 
 
+@pytest.mark.parametrize("name", ["[bold]Bo", "Bo [/x]", "[fd00::1]", "Bo \\"])
+def test_a_name_in_brackets_is_shown_as_it_is(coursebell, name):
+    coursebell(
+        *("user", "create", "--email", "bo@harbour.example"),
+        *("--first-name", name, "--last-name", "Lind"),
+    )
+
+    code, table, _ = coursebell("user", "list")
+
+    assert code == 0
+    assert name in table
+
+
 def test_all_users_are_listed_however_many(coursebell, database):
     registrar = Registrar(database=database)
     actor = organizations.operator_of(organizations.choose_organization(registrar, None))

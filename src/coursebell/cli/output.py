@@ -11,6 +11,7 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from coursebell.domain.instants import format_instant
 from coursebell.domain.lists import Page, Slice
@@ -53,7 +54,8 @@ def show_list(rows: Sequence[Row], *, as_json: bool, columns: Sequence[str]) -> 
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column in ("id", "event"))
     for row in rows:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
+        # As it is: an IPv6 address or a name in square brackets is no markup.
+        table.add_row(*(Text(_cell(row.get(column))) for column in columns))
     Console(width=None if sys.stdout.isatty() else 10_000).print(table)
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from coursebell.domain.lists import Page
 from coursebell.domain.model import ActorKind, Role, new_id
@@ -108,6 +109,18 @@ def test_use_is_remembered_to_the_minute(school):
         at = NOW + seconds * SECOND
         identify(school.registrar, made.secret, at)
         assert used(school, made) == NOW + remembered * SECOND
+
+
+def test_nobody_waits_to_remember_a_use_that_another_is_writing_about(school):
+    busy, free = (token_for(school, school.user()) for _ in range(2))
+    if not school.database.is_postgres:  # which has one writer at a time
+        return
+    with school.database.transaction() as tx:
+        tx.execute(select(tokens).where(tokens.c.id == busy.token.id).with_for_update())
+
+        accounts.authenticate(school.registrar, [busy.secret, free.secret], NOW)
+
+    assert (used(school, busy), used(school, free)) == (None, NOW)
 
 
 def test_a_token_is_for_a_user_of_the_organization(school):

@@ -70,7 +70,12 @@ _CREDENTIALS = Prepared(
 
 
 def record_use(tx: Transaction, token_ids: set[str], now: datetime) -> None:
-    tx.execute(update(tokens).where(tokens.c.id.in_(token_ids)).values(last_used_at=now))
+    """That they were used now. Nobody waits: one that somebody else writes about is left to them.
+
+    Two who waited for each other's tokens would be a deadlock.
+    """
+    free = select(tokens.c.id).where(tokens.c.id.in_(token_ids)).with_for_update(skip_locked=True)
+    tx.execute(update(tokens).where(tokens.c.id.in_(free)).values(last_used_at=now))
 
 
 def find_token(tx: Transaction, organization_id: str, token_id: str) -> Token | None:

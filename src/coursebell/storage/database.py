@@ -166,7 +166,10 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[Transaction]:
-        """A transaction that only reads, and sees one state of the database."""
+        """A transaction that only reads.
+
+        On PostgreSQL each statement sees what is committed when it begins; see `frozen`.
+        """
         reading = self._engine.execution_options(coursebell_reads=True)
         with _translated(), reading.begin() as connection:
             yield Transaction(connection)

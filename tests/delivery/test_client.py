@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import ssl
+import threading
 import time
 import warnings
 from contextlib import closing
@@ -135,6 +136,97 @@ def test_put_and_post_alternate_on_one_handle(client):
 
     assert [sent.split(b" ")[0] for sent in receiver.requests] == [b"PUT", b"POST", b"PUT"]
     assert all(sent.endswith(b"\r\n\r\nabc") for sent in receiver.requests)
+
+
+KEPT = 8  # connections; libcurl alone gives up at the sixth that has ended
+
+
+class Keeping:
+    """Answers one request on each of `KEPT` connections at once; `afterwards` is what comes then.
+
+    Connections beyond those are treated by `later`.
+    """
+
+    def __init__(self, afterwards, later=None):
+        self._afterwards = afterwards
+        self._later = later or answers(NO_CONTENT)
+        self._all_there = threading.Barrier(KEPT)
+
+    def __call__(self, receiver, connection):
+        if receiver.connections > KEPT:
+            return self._later(receiver, connection)
+        receiver.read_request(connection)
+        self._all_there.wait()
+        connection.sendall(NO_CONTENT)
+        return self._afterwards(receiver, connection)
+
+
+def keep_connections(client, receiver):
+    for _ in range(KEPT):
+        client.start(request(receiver.url))
+    while client.in_flight:
+        client.advance(30)
+    receiver.requests.clear()
+
+
+def ends_at_once(receiver, connection):
+    pass
+
+
+def ends_when_it_has_read(receiver, connection):
+    receiver.read_request(connection)
+
+
+def test_kept_connections_that_have_ended_unread_cost_no_attempt(client):
+    with Receiver(Keeping(ends_at_once)) as receiver:
+        keep_connections(client, receiver)
+        results = [send(client, receiver.url) for _ in range(12)]
+
+        assert [result.outcome.name for result in results] == ["delivered"] * 12
+        assert len(receiver.requests) == 12
+        assert receiver.connections < KEPT + 12  # new ones are kept again
+
+
+def test_a_request_is_sent_again_once_when_a_kept_connection_ends_without_an_answer(client):
+    with Receiver(Keeping(ends_when_it_has_read)) as receiver:
+        keep_connections(client, receiver)
+        result = send(client, receiver.url, body=b"precious")
+
+        assert result.outcome.delivered
+        assert len(receiver.requests) == 2
+        assert receiver.requests[0] == receiver.requests[1]
+
+
+def test_a_new_connection_that_ends_without_an_answer_is_a_failure_at_once(client):
+    with Receiver(Keeping(ends_when_it_has_read, later=ends_when_it_has_read)) as receiver:
+        keep_connections(client, receiver)
+        result = send(client, receiver.url)
+
+        assert result.outcome == Outcome(name="bad_response")
+        assert len(receiver.requests) == 2
+
+
+def test_the_deadline_holds_for_both_sendings_together(client):
+    with Receiver(Keeping(ends_when_it_has_read, later=hangs_after(b""))) as receiver:
+        keep_connections(client, receiver)
+        result = send(client, receiver.url, timeout_seconds=SHORT)
+
+        assert result.outcome == Outcome(name="timeout")
+        assert result.duration_ms >= SHORT * 1000 - 5
+        assert len(receiver.requests) == 2
+
+
+def test_the_only_kept_connection_that_has_ended_is_replaced_by_one(client):
+    def behave(receiver, connection):
+        receiver.read_request(connection)
+        connection.sendall(NO_CONTENT)
+        receiver.read_request(connection)
+
+    with Receiver(behave) as receiver:
+        results = [send(client, receiver.url) for _ in range(2)]
+
+        assert [result.outcome.name for result in results] == ["delivered"] * 2
+        assert (len(receiver.requests), receiver.connections) == (3, 2)
 
 
 def test_a_large_body_is_sent_at_once_without_asking_to_continue(client):

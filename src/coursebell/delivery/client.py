@@ -116,8 +116,17 @@ class Client:
         self._multi.perform()
         _, succeeded, failed = self._multi.info_read()
         results = [self._finish(curl, pycurl.E_OK, None) for curl in succeeded]
-        results += [self._finish(curl, code, message) for curl, code, message in failed]
+        for curl, code, message in failed:
+            if self._busy[curl].has_to_begin_again(code):
+                self._begin_again(curl)
+            else:
+                results.append(self._finish(curl, code, message))
         return results
+
+    def _begin_again(self, curl: pycurl.Curl) -> None:
+        self._multi.remove_handle(curl)
+        self._busy[curl].begin_again()
+        self._multi.add_handle(curl)
 
     def _finish(self, curl: pycurl.Curl, code: int, message: str | None) -> Result:
         transfer = self._busy.pop(curl)
@@ -153,6 +162,7 @@ class Client:
         curl.setopt(pycurl.PROXY, self._proxy or "")  # empty: not even from the environment
         _set_authorities(curl, self._ca_file)
         guard = Guard(self._rules)
+        curl.setopt(pycurl.SOCKOPTFUNCTION, guard.adopt)
         if self._proxy is None:
             curl.setopt(pycurl.OPENSOCKETFUNCTION, guard.open)
         return Transfer(curl, guard)
@@ -172,7 +182,6 @@ def _set_fixed_options(curl: pycurl.Curl) -> None:
     curl.setopt(pycurl.TCP_NODELAY, 1)
     curl.setopt(pycurl.TCP_KEEPALIVE, 1)
     curl.setopt(pycurl.MAXLIFETIME_CONN, 300)  # so that a moved name is looked up again
-    curl.setopt(pycurl.SOCKOPTFUNCTION, Guard.adopt)
 
 
 def _set_authorities(curl: pycurl.Curl, ca_file: str | None) -> None:

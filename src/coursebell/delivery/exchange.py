@@ -76,16 +76,25 @@ class Result:
 
 
 class Transfer:
-    """A libcurl easy handle, used for one request after another."""
+    """A libcurl easy handle, used for one request after another.
+
+    A kept connection may end just as it is reused, and nobody can tell whether the receiver has
+    read what was sent. Where no byte of an answer came, libcurl sends again, up to five times, as
+    long as it has kept connections; all of them may have ended. Here it is sent once more at most,
+    on a new connection. Both are one attempt: the same bytes, the same signature.
+    """
 
     __slots__ = (
         "_body",
         "_body_size",
+        "_fresh",
         "_guard",
         "_headers",
         "_headers_size",
         "_method",
         "_request",
+        "_sendings",
+        "_spent",
         "_started",
         "_timeout_ms",
         "_url",
@@ -97,18 +106,34 @@ class Transfer:
         self._guard = guard
         self._method = self._url = ""
         self._timeout_ms = 0
+        self._fresh = False
+        curl.setopt(pycurl.PREREQFUNCTION, self._may_send)
         curl.setopt(pycurl.HEADERFUNCTION, self._take_header)
         curl.setopt(pycurl.WRITEFUNCTION, self._take_body)
 
     def begin(self, request: Request) -> None:
         self._request = request
+        self._sendings = 0
+        self._spent = 0.0
         self._guard.forget()
         self._headers: list[bytes] = []
         self._headers_size = 0
         self._body: list[bytes] = []
         self._body_size = 0
         self._set_options(request)
+        self._set_connection(fresh=False)
+        self._set_timeout(request.timeout_seconds)
         self._started = time.monotonic()
+
+    def has_to_begin_again(self, code: int) -> bool:
+        """Whether it ended because it needs a new connection."""
+        return code == pycurl.E_ABORTED_BY_CALLBACK and not self._fresh
+
+    def begin_again(self) -> None:
+        """The same request, on a new connection, in the time that is left."""
+        self._spent = time.monotonic() - self._started
+        self._set_connection(fresh=True)
+        self._set_timeout(self._request.timeout_seconds - self._spent)
 
     def result(self, code: int, message: str | None) -> Result:
         outcome = self._outcome(code)
@@ -117,7 +142,7 @@ class Transfer:
             key=self._request.key,
             outcome=outcome,
             started=self._started,
-            duration_ms=round(self.curl.getinfo(pycurl.TOTAL_TIME) * 1000),
+            duration_ms=round((self._spent + self.curl.getinfo(pycurl.TOTAL_TIME)) * 1000),
             address=self.curl.getinfo(pycurl.PRIMARY_IP) or self._guard.tried,
             response_headers=headers,
             response_body=body,
@@ -132,12 +157,26 @@ class Transfer:
         if request.method != self._method:
             curl.setopt(pycurl.CUSTOMREQUEST, request.method)
             self._method = request.method
-        timeout_ms = max(1, round(request.timeout_seconds * 1000))  # 0 would mean for ever
-        if timeout_ms != self._timeout_ms:
-            curl.setopt(pycurl.TIMEOUT_MS, timeout_ms)
-            self._timeout_ms = timeout_ms
         curl.setopt(pycurl.HTTPHEADER, SUPPRESSED + _header_lines(request.headers))
         curl.setopt(pycurl.POSTFIELDS, request.body)
+
+    def _set_timeout(self, seconds: float) -> None:
+        timeout_ms = max(1, round(seconds * 1000))  # 0 would mean for ever
+        if timeout_ms != self._timeout_ms:
+            self.curl.setopt(pycurl.TIMEOUT_MS, timeout_ms)
+            self._timeout_ms = timeout_ms
+
+    def _set_connection(self, *, fresh: bool) -> None:
+        if fresh != self._fresh:
+            self.curl.setopt(pycurl.FRESH_CONNECT, fresh)
+            self._fresh = fresh
+
+    def _may_send(self, *_addresses: object) -> int:
+        """For `PREREQFUNCTION`, which is asked each time before the request is sent."""
+        self._sendings += 1
+        if self._sendings > 1 and not self._guard.has_connected:
+            return int(pycurl.PREREQFUNC_ABORT)
+        return int(pycurl.PREREQFUNC_OK)
 
     def _take_header(self, line: bytes) -> int:
         self._headers_size += len(line)

@@ -37,7 +37,7 @@ class _LentSocket(socket.socket):
 class Guard:
     """Opens the sockets of one transfer at a time, to permitted addresses only."""
 
-    __slots__ = ("_opened", "_refused", "_rules")
+    __slots__ = ("_opened", "_refused", "_rules", "has_connected")
 
     def __init__(self, rules: AddressRules) -> None:
         self._rules = rules
@@ -55,6 +55,7 @@ class Guard:
 
     def forget(self) -> None:
         """Begins a new transfer."""
+        self.has_connected = False  # and does not make do with a kept connection
         self._opened: str | None = None
         self._refused: str | None = None
 
@@ -69,8 +70,8 @@ class Guard:
         self._opened = host
         return _LentSocket(address.family, address.socktype, address.protocol)
 
-    @staticmethod
-    def adopt(descriptor: int, purpose: int) -> int:
+    def adopt(self, descriptor: int, purpose: int) -> int:
         """For `SOCKOPTFUNCTION`: pycurl duplicates the socket, which loses close-on-exec."""
+        self.has_connected = True
         fcntl.fcntl(descriptor, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
         return int(pycurl.SOCKOPT_OK)

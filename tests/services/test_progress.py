@@ -22,7 +22,8 @@ from coursebell.errors import (
 )
 from coursebell.services import elements, gradebook, records, transitions
 from coursebell.services.elements import ElementChanges
-from coursebell.storage import audit
+from coursebell.storage import audit, offerings
+from coursebell.storage import progress as stored_progress
 from factories import DAY, HOUR, NOW, open_school
 
 MINUTE = timedelta(minutes=1)
@@ -646,6 +647,60 @@ def test_a_batch_reads_as_often_as_a_single_report(school):
         return sum(each.lstrip().startswith("SELECT") for each in statements)
 
     assert reads([lesson.registration]) == reads(many)
+
+
+def test_without_responses_attempts_are_otherwise_the_same(school, lesson):
+    school.report(lesson.registration, lesson.test, grade=50)
+    school.report(lesson.registration, lesson.essay, actor=lesson.learner, response="So.")
+    wanted = (school.organization.id, {lesson.registration.id})
+
+    with school.database.snapshot() as tx:
+        whole = stored_progress.list_work(tx, *wanted)
+        bare = stored_progress.list_work(tx, *wanted, with_responses=False)
+
+    assert sorted(str(each.response) for each in whole) == ["None", "So."]
+    assert bare == [replace(each, response=None) for each in whole]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_a_class_has_written_is_read_only_to_tell_of_it(school, lesson):
+    school.report(lesson.registration, lesson.essay, actor=lesson.learner, response="So.")
+    of_class = [school.stored(lesson.registration)]
+
+    def halt(tx):
+        request = Request(
+            registration_id=lesson.registration.id, command=Command.HALT, actor=school.admin
+        )
+        transitions.apply(school.registrar, school.organization.id, [request], NOW, tx)
+
+    def grade(tx):
+        request = Request(
+            registration_id=lesson.registration.id,
+            command=Command.GRADE_ELEMENT,
+            actor=school.admin,
+            element_id=lesson.essay.id,
+            verdict=Verdict(grade=Decimal(90)),
+        )
+        transitions.apply(school.registrar, school.organization.id, [request], NOW, tx)
+
+    def show(tx):
+        ruled = offerings.ruled_offerings(tx, school.organization.id, {lesson.offering.id})
+        records.standings_of(tx, school.organization.id, of_class, ruled)
+
+    def reads_responses(work):
+        statements = []
+        with school.database.transaction() as tx:
+            driver = tx.connection.connection.driver_connection
+            driver.set_trace_callback(statements.append)
+            work(tx)
+            driver.set_trace_callback(None)
+        about_work = [each for each in statements if "FROM work" in each.replace("\n", "")]
+        assert about_work
+        return any("work.response" in each for each in about_work)
+
+    assert not reads_responses(show)
+    assert not reads_responses(halt)
+    assert reads_responses(grade)
 
 
 def test_a_webhook_may_want_one_type_of_element(school, lesson):

@@ -93,14 +93,19 @@ def load(
     organization_id: str,
     registrations: Iterable[Registration],
     ruled: Mapping[str, RuledOffering],
+    *,
+    with_responses: bool,
 ) -> Progress:
-    """The progress of those whose course has elements; no statement where none has."""
+    """The progress of those whose course has elements; no statement where none has.
+
+    Only what tells of an element needs to know the words that were handed in.
+    """
     ids = {each.id for each in registrations if ruled[each.offering_id].has_elements}
     if not ids:
         return Progress()
     courses = {each.offering.course_id for each in ruled.values() if each.has_elements}
     found = Progress(elements=elements.active_elements(tx, organization_id, courses))
-    for work in progress.list_work(tx, organization_id, ids):
+    for work in progress.list_work(tx, organization_id, ids, with_responses=with_responses):
         found.work.setdefault(work.registration_id, {}).setdefault(work.element_id, []).append(work)
     for exemption in progress.list_exemptions(tx, organization_id, ids):
         found.exemptions.setdefault(exemption.registration_id, {})[exemption.element_id] = exemption

@@ -75,7 +75,7 @@ def standings_of(
     ended = {each.id for each in found if each.status.has_result}
     open_ = [each for each in found if each.id not in ended]
     stored = stored_progress.list_standings(tx, organization_id, ended) if ended else {}
-    current = progress.load(tx, organization_id, open_, ruled)
+    current = progress.load(tx, organization_id, open_, ruled, with_responses=False)
     return {
         **dict.fromkeys(ended, NO_ELEMENTS),
         **stored,

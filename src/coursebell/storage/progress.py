@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, String, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    String,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    insert,
+    null,
+    select,
+    tuple_,
+    update,
+)
 
 from coursebell.domain.elements import Exemption, Work
 from coursebell.domain.grading import Standing
@@ -80,20 +93,36 @@ def _graded(each: Work) -> tuple[object, ...]:
     )
 
 
-def list_work(tx: Transaction, organization_id: str, registration_ids: set[str]) -> list[Work]:
-    """All attempts within these registrations, in order."""
-    rows = _WORK.rows(tx, organization_id=organization_id, ids=registration_ids)
+def list_work(
+    tx: Transaction,
+    organization_id: str,
+    registration_ids: set[str],
+    *,
+    with_responses: bool = True,
+) -> list[Work]:
+    """All attempts within these registrations, in order.
+
+    A class's essays are many megabytes: without responses, every response is None.
+    """
+    statement = _WORK if with_responses else _WORK_WITHOUT_RESPONSES
+    rows = statement.rows(tx, organization_id=organization_id, ids=registration_ids)
     return [_work(row) for row in rows]
 
 
-_WORK = Prepared(
-    select(work)
-    .where(
-        work.c.organization_id == bindparam("organization_id"),
-        among(work.c.registration_id, "ids"),
+def _work_of(response: ColumnElement[str | None]) -> Prepared:
+    others = (each for each in work.c if each.name != "response")
+    return Prepared(
+        select(*others, response.label("response"))
+        .where(
+            work.c.organization_id == bindparam("organization_id"),
+            among(work.c.registration_id, "ids"),
+        )
+        .order_by(work.c.registration_id, work.c.element_id, work.c.number)
     )
-    .order_by(work.c.registration_id, work.c.element_id, work.c.number)
-)
+
+
+_WORK = _work_of(work.c.response)
+_WORK_WITHOUT_RESPONSES = _work_of(cast(null(), Text()))
 
 
 def insert_exemptions(tx: Transaction, organization_id: str, new: Sequence[Exemption]) -> None:

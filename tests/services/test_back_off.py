@@ -277,6 +277,22 @@ def test_a_resend_goes_at_once_too(school, connected, now):
     assert claim_one(school, now).kind == "resend"
 
 
+@pytest.mark.parametrize("status", [PENDING, FAILED])
+def test_what_was_asked_for_and_failed_is_not_sent_again_and_again(school, connected, now, status):
+    back_off(school, connected, now, probe_in=HOUR)
+    webhooks.test_webhook(
+        school.registrar, school.admin, connected.webhook.id, now - timedelta(seconds=1)
+    )
+
+    record(school, now, result(claim_one(school, now), status, delay=0.0))
+
+    batch = claim(school, now + timedelta(seconds=1))
+    assert batch.claimed == []
+    assert 3500 < batch.seconds_until_due <= 3600
+    (delivery,) = school.deliveries(connected)
+    assert (delivery.status, delivery.attempts) == ("pending", 1)
+
+
 # --- giving up, and another chance
 
 

@@ -50,6 +50,12 @@ class Course:
         return self.after.is_backed_off and not self.before.is_backed_off
 
     @property
+    def seconds_until_probe(self) -> float:
+        """0 while it is not backed off."""
+        probe_at = self.after.probe_at
+        return 0.0 if probe_at is None else (probe_at - self.moment).total_seconds()
+
+    @property
     def is_hopeless(self) -> bool:
         return self.after.is_hopeless(self.moment)
 
@@ -92,11 +98,17 @@ def _attempted(result: Recorded) -> Attempted:
 
 
 def spare(result: Recorded, owner: Owned, course: Course | None) -> Recorded:
-    """The result; but nothing fails, or is put off, for a receiver that is dead or held."""
+    """The result; but nothing fails, or is put off, for a receiver that is dead or held.
+
+    What a person asked for is sent to a dead one too, so it then waits until the next probe.
+    """
     is_dead = course is not None and course.after.is_backed_off
     if result.status is DeliveryStatus.DELIVERED or (owner.webhook_is_active and not is_dead):
         return result
-    return replace(result, status=DeliveryStatus.PENDING, delay_seconds=result.asked_seconds)
+    delay = result.asked_seconds
+    if course is not None and owner.kind.is_asked_for:
+        delay = max(delay, course.seconds_until_probe)
+    return replace(result, status=DeliveryStatus.PENDING, delay_seconds=delay)
 
 
 def close_gone(tx: Transaction, targets: Iterable[Target], now: datetime) -> list[Webhook]:

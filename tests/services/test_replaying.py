@@ -99,6 +99,24 @@ def test_a_replay_is_of_the_time_the_event_and_the_state_that_were_asked_for(sch
     assert replay(school, connected, until=NOW + HOUR).deliveries == 2
 
 
+def test_a_replay_comes_to_an_end_while_events_go_on_happening(school, monkeypatch):
+    monkeypatch.setattr(replaying, "_STEP", 1)
+    connected = school.webhook(events=STORY)
+    school.registrations(2)
+    deliver_all(school)
+
+    def happen(sent):
+        assert sent <= 2
+        school.registration()
+
+    past = Past(since=NOW - HOUR)
+    webhook_id = connected.webhook.id
+    sent = replaying.replay(school.registrar, school.admin, webhook_id, past, LATER, happen)
+
+    assert sent.deliveries == 2
+    assert sorted(kinds(school, connected)) == ["live"] * 4 + ["replay"] * 2
+
+
 def test_replayed_deliveries_do_not_wait_for_each_other(school):
     connected = school.webhook(events=STORY)
     registration = school.registration()

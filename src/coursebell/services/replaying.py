@@ -50,10 +50,12 @@ def replay(
     actor.require(Role.ADMIN)
     _check(past, now)
     _found(registrar, actor, webhook_id)
+    with registrar.database.snapshot() as tx:
+        newest = history.find_newest(tx, webhook_id)  # what happens meanwhile is not the past
     sent, gone, after = 0, 0, 0
     while True:
         with registrar.database.snapshot() as tx:
-            keys = history.list_told(tx, webhook_id, past, after=after, limit=_STEP)
+            keys = history.list_told(tx, webhook_id, past, after=after, until=newest, limit=_STEP)
         if not keys:
             break
         after = keys[-1]

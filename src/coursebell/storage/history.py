@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, select, true
+from sqlalchemy import ColumnElement, Row, and_, exists, func, select, true
 
 from coursebell.domain.events import EventName, NewEvent
 from coursebell.domain.model import DeliveryStatus, Source
@@ -40,14 +40,26 @@ class Told:
     has_bytes: bool  # False: removed by retention
 
 
-def list_told(tx: Transaction, webhook_id: str, past: Past, *, after: int, limit: int) -> list[int]:
-    """Keys of the first deliveries of events, in order; resent ones are none of them."""
+def find_newest(tx: Transaction, webhook_id: str) -> int:
+    """The key of the newest delivery of a webhook; 0 if there is none."""
+    query = select(func.max(deliveries.c.key)).where(deliveries.c.webhook_id == webhook_id)
+    return tx.execute(query).scalar_one() or 0
+
+
+def list_told(
+    tx: Transaction, webhook_id: str, past: Past, *, after: int, until: int, limit: int
+) -> list[int]:
+    """Keys of the first deliveries of events, in order; resent ones are none of them.
+
+    From `after`, without it, to `until`.
+    """
     query = (
         select(deliveries.c.key)
         .join(events, events.c.key == deliveries.c.event_key)
         .where(
             deliveries.c.webhook_id == webhook_id,
             deliveries.c.key > after,
+            deliveries.c.key <= until,
             deliveries.c.kind.in_(sorted(ORDERED_KINDS)),
             is_exactly(deliveries.c.status, past.status) if past.status else true(),
             _is_within(past),

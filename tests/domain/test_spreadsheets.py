@@ -64,6 +64,7 @@ def test_bytes_that_are_no_utf8_stay_to_be_told_by_their_cell():
         (b"\n\n", "is empty"),
         ("a,b\n".encode("utf-16"), "UTF-16"),
         (b'a,"b\n', "Line 1 cannot be read"),
+        (b"a,Gr\xf6\xdfe\n", "Line 1 is not UTF-8"),
     ],
 )
 def test_what_has_no_header_is_refused(content, rule):

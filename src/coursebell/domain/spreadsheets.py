@@ -46,6 +46,8 @@ class Sheet:
         row = next(iter(self._rows()))
         if row.problem is not None:
             raise InvalidInputError([f"Line 1 cannot be read: {row.problem}"])
+        if not _is_utf_8(row.cells):
+            raise InvalidInputError(["Line 1 is not UTF-8; save the file as CSV in UTF-8."])
         self.header = [cell.strip() for cell in row.cells]
         self.end, self.line = row.end, row.last_line
 
@@ -78,6 +80,14 @@ class Sheet:
             self._end += len(raw)
             self._line += 1
             yield text.decode("utf-8", "surrogateescape")
+
+
+def _is_utf_8(cells: Sequence[str]) -> bool:
+    try:
+        "".join(cells).encode()
+    except UnicodeEncodeError:  # what `surrogateescape` made of other bytes
+        return False
+    return True
 
 
 def _delimiter_of(header: bytes) -> str:

@@ -72,6 +72,7 @@ def test_a_dry_run_and_cancelling(school, registrar):
         ("users", PEOPLE, {**CSV, "content-encoding": "gzip"}, 415, "text/csv"),
         ("users", b"", CSV, 400, "is empty"),
         ("users", "a,b\n1,2\n", CSV, 400, "No column is email"),
+        ("users", PEOPLE.replace("id", "Größe").encode("latin-1"), CSV, 400, "not UTF-8"),
         ("users?map=x", PEOPLE, CSV, 400, "HEADER=COLUMN"),
         ("users?map=x%3Demail", PEOPLE, CSV, 400, "no column"),
         ("users?dryRun=perhaps", PEOPLE, CSV, 400, "true or false"),

@@ -593,12 +593,13 @@ def test_a_client_that_leaves_while_it_sends_is_no_error(client):
     assert sent == []
 
 
-def test_an_answer_that_breaks_off_is_left_to_the_server(connect):
+@pytest.mark.parametrize("error", [ZeroDivisionError, UnavailableError])
+def test_an_answer_that_breaks_off_is_left_to_the_server(connect, error):
     async def broken(_scope, _receive, send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        raise ZeroDivisionError
+        raise error
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(error):
         connect(LastResort(broken))("GET", "/")
 
 

@@ -224,11 +224,12 @@ class LastResort:
             await self._app(scope, receive, watched)
         except ClientDisconnect:
             return  # nobody is left to answer
-        except CoursebellError as error:
-            await response_to(error)(scope, receive, send)
         except Exception as error:
             if scope["type"] != "http" or started:
-                raise
+                raise  # the server breaks the connection off, so nobody takes a part for all
+            if isinstance(error, CoursebellError):
+                await response_to(error)(scope, receive, send)
+                return
             _log.exception("request.failed", method=scope["method"], path=scope["path"])
             await _unexpected(error)(scope, receive, send)
 

@@ -210,24 +210,24 @@ def cancel_of_deleted(tx: Transaction, limit: int, now: datetime) -> int:
 def forget_history(tx: Transaction, before: datetime, after_key: int, limit: int) -> int | None:
     """One step of retention: drop bytes and attempts of events from `before` with nothing open.
 
-    Looks at events above `after_key`; the last key it looked at, None when there are no more.
+    Looks at events above `after_key`; the last key it looked at, None when there are no more. What
+    an earlier round has dropped is not written again.
     """
-    old = (
-        select(events.c.key)
-        .where(events.c.key > after_key, events.c.occurred_at < before)
-        .order_by(events.c.key)
-        .limit(limit)
-        .with_for_update()  # waits for who is sending one of them again
-    )
-    keys = list(tx.execute(old).scalars())
+    old = select(events.c.key).where(events.c.key > after_key, events.c.occurred_at < before)
+    keys = list(tx.execute(old.order_by(events.c.key).limit(limit)).scalars())
     if not keys:
         return None
+    has_bytes = events.c.body.is_not(None)
+    kept = select(events.c.key).where(events.c.key.in_(keys), has_bytes).order_by(events.c.key)
+    tx.execute(kept.with_for_update())  # waits for who is sending one of them again
     still_open = select(deliveries.c.event_key).where(deliveries.c.event_key.in_(keys), PENDING)
     settled = set(keys) - set(tx.execute(still_open).scalars())
-    of_settled = select(deliveries.c.key).where(deliveries.c.event_key.in_(settled))
-    tx.execute(delete(attempts).where(attempts.c.delivery_key.in_(of_settled)))
-    tx.execute(update(deliveries).where(deliveries.c.event_key.in_(settled)).values(body=None))
-    tx.execute(update(events).where(events.c.key.in_(settled)).values(body=None))
+    of_settled = deliveries.c.event_key.in_(settled)
+    its = select(deliveries.c.key).where(of_settled)
+    tx.execute(delete(attempts).where(attempts.c.delivery_key.in_(its)))
+    bytes_of_own = deliveries.c.body.is_not(None)
+    tx.execute(update(deliveries).where(of_settled, bytes_of_own).values(body=None))
+    tx.execute(update(events).where(events.c.key.in_(settled), has_bytes).values(body=None))
     last: int = keys[-1]
     return last
 

@@ -255,4 +255,6 @@ def open_listener(host: str, port: int) -> socket.socket:
         raise ConfigurationError(f"Cannot listen on {host}: {exc.strerror}.") from exc
     except OSError as exc:
         why = os.strerror(exc.errno or 0)  # create_server adds the address to its own
-        raise ConfigurationError(f"Cannot listen on {host} port {port}: {why}.") from exc
+        raise ConfigurationError(
+            f"Cannot listen on {host} port {port}: {why}. Choose others with --host and --port."
+        ) from exc

@@ -60,7 +60,8 @@ def test_init_needs_no_arguments_and_no_terminal(tmp_path: Path):
     assert second.returncode == 1
     assert second.stdout == ""
     assert second.stderr == (
-        "coursebell: This database already has an organization; nothing was changed.\n"
+        "coursebell: This database already has an organization; nothing was changed."
+        " Run: coursebell serve\n"
     )
     made = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert made.keys() == {"coursebell.db", "coursebell.db.key"}

@@ -53,6 +53,7 @@ def test_what_it_does_not_understand_is_one_line_and_exit_code_2(capsys, argumen
     assert captured.out == ""
     assert captured.err.startswith("coursebell: ")
     assert captured.err.count("\n") == 1
+    assert re.search(r" See: coursebell( listen| user)? --help\n", captured.err)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -228,7 +228,8 @@ def test_an_address_in_use_is_one_line(listen):
 
     assert second.returncode == 1
     assert second.stderr.endswith(
-        f"coursebell: Cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
+        f"coursebell: Cannot listen on 127.0.0.1 port {port}: Address already in use."
+        " Choose others with --host and --port.\n"
     )
 
 

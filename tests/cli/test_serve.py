@@ -262,7 +262,10 @@ def test_a_port_in_use_is_one_line_and_a_misspelt_setting_is_pointed_out(sqlite_
     warning, error = outcome.stderr.splitlines()
     assert outcome.returncode == 1
     assert "did you mean COURSEBELL_PUBLIC_URL?" in json.loads(warning)["problem"]
-    assert error == f"coursebell: Cannot listen on 127.0.0.1 port {port}: Address already in use."
+    assert error == (
+        f"coursebell: Cannot listen on 127.0.0.1 port {port}: Address already in use."
+        " Choose others with --host and --port."
+    )
 
 
 def test_a_child_that_cannot_run_as_configured_says_why_and_with_which_code(

@@ -54,11 +54,16 @@ def test_for_a_script_id_and_secret_come_together(coursebell):
     ("arguments", "code", "message"),
     [
         (("http://127.0.0.1:9000/", "--event", "offering_completed"), 1, "url: "),
+        (
+            ("http://10.0.0.1/", "--event", "offering_completed"),
+            1,
+            "url: The address 10.0.0.1 is not public. To allow it: COURSEBELL_ALLOWED_NETWORKS",
+        ),
         (("ftp://lms.example/", "--event", "offering_completed"), 1, "url: "),
         (
             ("https://lms.example/", "--event", "offering_finished"),
             2,
-            "Invalid value for '--event'",
+            "Invalid value for '--event': 'offering_finished' is not one of",
         ),
         (("https://lms.example/",), 2, "Missing option '--event'"),
     ],

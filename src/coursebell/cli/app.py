@@ -60,12 +60,20 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = app(list(arguments) or ["--help"], prog_name="coursebell", standalone_mode=False)
     except typer.TyperException as exc:
-        return _complain(exc.format_message(), exc.exit_code)
+        return _complain(_explained(exc), exc.exit_code)
     except CoursebellError as exc:
         return _complain(exc.message, FAILURE)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _explained(exc: typer.TyperException) -> str:
+    """What was not understood, and the help of the command that did not understand it."""
+    message = exc.format_message().replace("Value error, ", "")
+    context = getattr(exc, "ctx", None)
+    command = app.info.name if context is None else context.command_path
+    return f"{message} See: {command} --help"
 
 
 def _complain(message: str, code: int) -> int:

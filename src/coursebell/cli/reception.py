@@ -64,6 +64,7 @@ class Receiver:
         except OSError as exc:
             raise ConfigurationError(
                 f"Cannot listen on {self.host} port {self.port}: {exc.strerror}."
+                " Choose others with --host and --port."
             ) from exc
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, name="receiver")

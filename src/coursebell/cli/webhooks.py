@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -15,6 +17,7 @@ from coursebell.cli.output import AsJson, Row, answer, every, say, show_list
 from coursebell.domain.events import EventName
 from coursebell.domain.lists import DeliveryFilters, Page
 from coursebell.domain.model import Delivery, DeliveryStatus, Webhook
+from coursebell.errors import InvalidInputError
 from coursebell.services import deliveries, organizations, replaying, rotation, webhooks
 from coursebell.services.replaying import Past, Sent
 
@@ -60,7 +63,7 @@ def add(
     `coursebell webhook add http://127.0.0.1:9000/ --event offering_completed`
     """
     new = webhooks.NewWebhook(url=url, events=tuple(event), name=name)
-    with invocation_of(context).office() as (registrar, actor):
+    with invocation_of(context).office() as (registrar, actor), _advice():
         made = webhooks.create_webhook(registrar, actor, new, clock())
     if as_json:
         answer(json.dumps({"id": made.webhook.id, "secret": made.secret}))
@@ -68,6 +71,19 @@ def add(
     say(f"Webhook {made.webhook.id} is told {', '.join(made.webhook.events)}.")
     say("Its secret, shown only now:")
     answer(made.secret)
+
+
+@contextmanager
+def _advice() -> Iterator[None]:
+    """Say what allows an address that is refused for not being public."""
+    try:
+        yield
+    except InvalidInputError as exc:
+        rule = exc.field_errors.get("url", "")
+        if "not public" not in rule:
+            raise
+        told = f"{rule} To allow it: COURSEBELL_ALLOWED_NETWORKS, here and for the server."
+        raise InvalidInputError(field_errors={"url": told}) from exc
 
 
 @app.command("list")

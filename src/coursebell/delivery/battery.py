@@ -76,7 +76,7 @@ class Battery:
             name="valid",
             sent="a delivery as Coursebell sends it",
             should=Should.ACCEPT,
-            why="nothing arrives: is it the right secret, the raw body, the right path?",
+            why="nothing arrives: look at the secret, the raw body and the path",
             shots=[self._shot(event)],
         )
         yield Probe(

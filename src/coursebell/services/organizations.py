@@ -65,7 +65,9 @@ def _found(
 ) -> Founded:
     people.lock_organizations(tx)
     if people.list_organizations(tx):
-        raise ConflictError("This database already has an organization; nothing was changed.")
+        raise ConflictError(
+            "This database already has an organization; nothing was changed. Run: coursebell serve"
+        )
     organization = Organization(
         id=new_id(),
         name=new.name,

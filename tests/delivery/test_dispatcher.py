@@ -773,6 +773,23 @@ def test_two_dispatchers_on_postgresql_send_each_delivery_once(postgres_url, sec
     database.close()
 
 
+def test_two_dispatchers_on_postgresql_keep_to_one_rate(postgres_url, secret_key):
+    database = Database(postgres_url, secret_keys=[secret_key])
+    school = open_school(database, now=datetime.now(UTC))
+    with Receiver(answers(NO_CONTENT)) as receiver:
+        webhook = school.webhook(url=receiver.url, rate_per_second=40)
+        with running(postgres_url, secret_key) as one, running(postgres_url, secret_key) as two:
+            people(school, 48)  # more than one takes in hand
+            wait_until(settled(school, webhook, *["delivered"] * 48))
+
+    first, *rest = starts_of(school, webhook)
+    for number, start in enumerate(rest, start=1):
+        assert start - first >= (number - 1) / 40 - 0.05  # both may start at once
+    assert one.observed
+    assert two.observed
+    database.close()
+
+
 # Rest
 
 

@@ -76,6 +76,7 @@ class Dispatcher:
         self._stepped = 0.0  # by which the clock was set, and the database does not know yet
         self._lanes = Lanes()
         self._hosts = Hosts(max_in_flight_per_host)
+        self._dispatchers = 1  # that share a webhook's rate
         self._sent: dict[int, Sent] = {}
         self._results: list[Recorded] = []
         self._gone: dict[str, Target] = {}
@@ -156,7 +157,10 @@ class Dispatcher:
         self._lanes.sweep(time.monotonic())
         sealed = self._senders.sealed
         wanted = {lane.webhook_id for lane in self._lanes} | sealed
-        self._senders.renew(dispatching.read_targets(self._registrar, wanted))
+        targets = dispatching.read_targets(self._registrar, wanted)
+        self._senders.renew(targets)
+        if any(target.rate_per_second is not None for target in targets.values()):
+            self._dispatchers = dispatching.count_dispatchers(self._registrar)
         self._renewed_at = time.monotonic()
         if sealed - self._senders.sealed:
             self._look_at = 0.0  # what nobody could open may be claimed now
@@ -189,7 +193,8 @@ class Dispatcher:
         self._give_back(lane.take_stale(_latest_start(sender)))
         if not lane.waiting:
             return False
-        delivery = lane.start(sender.target.rate_per_second, now)
+        rate = sender.target.rate_per_second
+        delivery = lane.start(None if rate is None else rate / self._dispatchers, now)
         self._lanes.had_its_turn(lane)
         self._send(lane, sender, delivery)
         return True

@@ -52,7 +52,7 @@ class Lane:
     def may_start(self, max_in_flight: int, now: float) -> bool:
         return bool(self.waiting) and self.in_flight < max_in_flight and now >= self.next_start
 
-    def start(self, rate_per_second: int | None, now: float) -> Claimed:
+    def start(self, rate_per_second: float | None, now: float) -> Claimed:
         """Take the first that waits; with a rate, the next may start its interval later."""
         if rate_per_second is not None:
             interval = 1 / rate_per_second

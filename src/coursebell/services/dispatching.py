@@ -17,6 +17,7 @@ from coursebell.services.webhooks import DEFAULT_MAX_IN_FLIGHT
 from coursebell.storage import claims, health, webhooks
 from coursebell.storage.claims import Claimed, Owned, Recorded, Work
 from coursebell.storage.database import Transaction
+from coursebell.storage.waking import list_connected_runs
 from coursebell.storage.webhooks import Target
 
 _log = logger(__name__)
@@ -95,6 +96,14 @@ def read_targets(registrar: Registrar, webhook_ids: Iterable[str]) -> Mapping[st
     """Where and how to send, of those webhooks that are still active."""
     with registrar.database.snapshot() as tx:
         return webhooks.list_targets(tx, webhook_ids)
+
+
+def count_dispatchers(registrar: Registrar) -> int:
+    """How many are connected, the caller included: among these a webhook's rate is shared."""
+    if not registrar.database.is_postgres:
+        return 1
+    with registrar.database.snapshot() as tx:
+        return max(1, len(list_connected_runs(tx)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

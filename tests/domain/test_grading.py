@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coursebell.domain.elements import AttemptsPolicy, ElementType
+from coursebell.domain.elements import MOST_ATTEMPTS, AttemptsPolicy, ElementType
 from coursebell.domain.grading import NO_ELEMENTS, standing_of
 from factories import a_policy, an_element, some_work
 
@@ -230,9 +230,11 @@ def test_an_optional_element_need_not_be_passed():
 @pytest.mark.parametrize(
     ("element", "attempts", "exhausted"),
     [
-        (an_element(), 5, False),  # any number
+        (an_element(), 5, False),
         (an_element(max_attempts=2), 1, False),
         (an_element(max_attempts=2), 2, True),
+        (an_element(), MOST_ATTEMPTS - 1, False),
+        (an_element(), MOST_ATTEMPTS, True),
         (an_element(ElementType.FILE), 0, False),
         (an_element(ElementType.FILE), 1, True),  # seen is seen
         (an_element(ElementType.SCO), 1, False),

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from coursebell.domain.elements import ElementType
+from coursebell.domain.elements import MOST_ATTEMPTS, ElementType
 from coursebell.domain.model import Source
 from coursebell.domain.progress import Report, Verdict, check_report, grade_by_hand, hand_in
 from coursebell.errors import ConflictError, InvalidInputError
@@ -94,6 +94,16 @@ def test_attempts_are_used_up():
     assert report(test, work[0], grade=Decimal(90)).number == 2
     with pytest.raises(ConflictError, match="used up: there are 2"):
         report(test, *work, grade=Decimal(90))
+
+
+def test_nobody_piles_up_attempts_without_end():
+    sco = an_element(ElementType.SCO)
+    work = [some_work(sco, number) for number in range(1, MOST_ATTEMPTS)]
+
+    last = report(sco, *work)
+    assert last.number == MOST_ATTEMPTS
+    with pytest.raises(ConflictError, match="used up: there are 1000"):
+        report(sco, *work, last)
 
 
 def test_nothing_more_is_handed_in_while_the_last_awaits_a_grade():

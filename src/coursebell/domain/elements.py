@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from coursebell.domain.model import Source
 
+MOST_ATTEMPTS = 1_000  # at an element within a registration: all are read with each further one
+
 
 class ElementType(StrEnum):
     """What kind of part an element is, in the vendor's words."""
@@ -54,7 +56,7 @@ class Element:
     weight: Decimal  # its part of the grade, beside the weights of the others
     required: bool
     attempts_policy: AttemptsPolicy
-    max_attempts: int | None  # None: as many as one likes
+    max_attempts: int | None  # None: as many as one likes, up to MOST_ATTEMPTS
     passing_grade: Decimal | None  # None: that of the offering or course
     status: ElementStatus
     order_index: int  # its place in the course: 0, 1, ...

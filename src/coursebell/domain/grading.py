@@ -14,7 +14,13 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import assert_never
 
-from coursebell.domain.elements import AttemptsPolicy, Element, ElementType, Work
+from coursebell.domain.elements import (
+    MOST_ATTEMPTS,
+    AttemptsPolicy,
+    Element,
+    ElementType,
+    Work,
+)
 from coursebell.domain.model import Policy
 
 _DECIMALS = 12
@@ -50,8 +56,7 @@ class ElementStanding:
     def exhausted(self) -> bool:
         """Whether nothing more can be done about it."""
         seen = self.completed and not self.type.is_graded
-        used_up = self.max_attempts is not None and self.made >= self.max_attempts
-        return self.exempt or seen or used_up
+        return self.exempt or seen or self.made >= (self.max_attempts or MOST_ATTEMPTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from coursebell.domain.elements import Element, ElementType, Work
+from coursebell.domain.elements import MOST_ATTEMPTS, Element, ElementType, Work
 from coursebell.domain.model import Policy, Source
 from coursebell.errors import ConflictError, InvalidInputError
 
@@ -68,9 +68,9 @@ def hand_in(
         return None
     if any(each.awaiting for each in before):
         raise ConflictError("The last attempt at this element awaits a grade.")
-    if element.max_attempts is not None and len(before) >= element.max_attempts:
-        rule = "All attempts at this element are used up"
-        raise ConflictError(f"{rule}: there are {element.max_attempts}.")
+    allowed = element.max_attempts or MOST_ATTEMPTS
+    if len(before) >= allowed:
+        raise ConflictError(f"All attempts at this element are used up: there are {allowed}.")
     return Work(
         registration_id=registration_id,
         element_id=element.id,

@@ -170,7 +170,7 @@ class ElementDocument(Document):
     attempts_policy: AttemptsPolicy = Field(
         description="Which of several attempts gives its grade."
     )
-    max_attempts: int | Absent = Field(None, description="Absent: any number.")
+    max_attempts: int | Absent = Field(None, description="Absent: up to 1,000.")
     passing_grade: Number | Absent = Field(
         None, description="Absent: that of the offering or course."
     )

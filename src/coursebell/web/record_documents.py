@@ -55,7 +55,7 @@ class ElementStandingDocument(Document):
     required: bool
     weight: Number
     attempts_policy: AttemptsPolicy
-    max_attempts: int | Absent = Field(None, description="Absent: any number.")
+    max_attempts: int | Absent = Field(None, description="Absent: up to 1,000.")
     passing_grade: Number = Field(description="The mark in force for it.")
     attempt_count: int
     counted_attempts: Sequence[int] = Field(description="Those that its grade comes from.")

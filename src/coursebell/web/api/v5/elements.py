@@ -10,7 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from coursebell.domain.changes import UNSET, Unset
-from coursebell.domain.elements import AttemptsPolicy, ElementStatus, ElementType
+from coursebell.domain.elements import (
+    MOST_ATTEMPTS,
+    AttemptsPolicy,
+    ElementStatus,
+    ElementType,
+)
 from coursebell.domain.lists import ElementFilters
 from coursebell.services import elements
 from coursebell.services.elements import ElementChanges, NewElement
@@ -45,7 +50,7 @@ _TITLE = Line(255)
 _QUESTION = Clearable(Prose(50_000))
 _WEIGHT = Amount(0, 1_000_000)
 _ATTEMPTS = Member(AttemptsPolicy)
-_MAX_ATTEMPTS = Clearable(Whole(1, 1_000))
+_MAX_ATTEMPTS = Clearable(Whole(1, MOST_ATTEMPTS))
 _MARK = Clearable(GRADE)
 _STATUS = Member(ElementStatus)
 

@@ -133,6 +133,29 @@ def test_a_user_is_created_and_listed(coursebell):
     assert "ada@harbour.example" not in table
 
 
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        (" ", "Must not be empty"),
+        ("x" * 101, "at most 100 characters"),
+        ("Bo\x1b[31m", "control characters"),
+        ("Bo\udcff", "UTF-8"),
+    ],
+)
+def test_a_name_that_the_api_would_not_take_is_refused_in_one_line(coursebell, name, rule):
+    commands = [
+        ("user", "create", "--email", "b@x.example", "--first-name", "Bo", "--last-name", name),
+        ("token", "create", "--user", "ada@harbour.example", "--name", name),
+    ]
+
+    for command in commands:
+        code, out, err = coursebell(*command)
+
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert rule in err
+        assert command[-2] in err
+
+
 @pytest.mark.parametrize("name", ["[bold]Bo", "Bo [/x]", "[fd00::1]", "Bo \\"])
 def test_a_name_in_brackets_is_shown_as_it_is(coursebell, name):
     coursebell(

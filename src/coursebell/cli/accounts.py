@@ -8,6 +8,7 @@ import typer
 
 from coursebell.cli.context import clock, invocation_of
 from coursebell.cli.output import AsJson, Row, answer, every, say, show_list
+from coursebell.cli.texts import line
 from coursebell.domain.lists import UserFilters
 from coursebell.domain.model import Role, Token, User
 from coursebell.services import accounts, organizations, people
@@ -24,7 +25,8 @@ def init(
     context: typer.Context,
     *,
     organization: Annotated[
-        str, typer.Option(metavar="NAME", help="What the organization is called.")
+        str,
+        typer.Option(metavar="NAME", callback=line(255), help="What the organization is called."),
     ] = "My organization",
     email: Annotated[
         str, typer.Option(metavar="E", help="The first administrator's e-mail address.")
@@ -78,14 +80,20 @@ def create_user(
     context: typer.Context,
     *,
     email: Annotated[str, typer.Option(metavar="E", help="E-mail address.")],
-    first_name: Annotated[str, typer.Option(metavar="NAME", help="First name.")],
-    last_name: Annotated[str, typer.Option(metavar="NAME", help="Last name.")],
+    first_name: Annotated[
+        str, typer.Option(metavar="NAME", callback=line(100), help="First name.")
+    ],
+    last_name: Annotated[str, typer.Option(metavar="NAME", callback=line(100), help="Last name.")],
     role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.LEARNER,
     username: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where people sign in by username.")
+        str | None,
+        typer.Option(metavar="NAME", callback=line(254), help="Where people sign in by username."),
     ] = None,
     locale: Annotated[
-        str | None, typer.Option(metavar="L", help="Such as en_US; else the organization's.")
+        str | None,
+        typer.Option(
+            metavar="L", callback=line(100), help="Such as en_US; else the organization's."
+        ),
     ] = None,
 ) -> None:
     """Create a user and print the id.
@@ -140,7 +148,10 @@ def create_token(
     *,
     user: Annotated[str, typer.Option(metavar="EMAIL", help="Whose token it is to be.")],
     name: Annotated[
-        str, typer.Option(metavar="NAME", help="What it is for, so that one knows later.")
+        str,
+        typer.Option(
+            metavar="NAME", callback=line(100), help="What it is for, so that one knows later."
+        ),
     ] = "command line",
 ) -> None:
     """Make an API token with a user's permissions and print it alone. It is shown only now.

@@ -33,8 +33,9 @@ def mend_order(registrar: Registrar, now: datetime) -> Iterator[int]:
     """Make due what waits for an earlier event although none is open any more.
 
     Whoever settles a delivery does that, so there is nothing to do here, unless two of one
-    registration were settled at the same instant on PostgreSQL, or somebody wrote into the
-    database. In steps; yields how many deliveries were made due in each.
+    registration were settled at the same instant on PostgreSQL, or one was settled at the instant
+    at which a backfill put another behind it, or somebody wrote into the database. In steps;
+    yields how many deliveries were made due in each.
     """
     reached = chains.BEFORE_ALL
     while True:

@@ -291,7 +291,8 @@ def test_an_address_in_use_is_a_configuration_error():
         port = listener.getsockname()[1]
 
         with pytest.raises(
-            ConfigurationError, match=f"127.0.0.1 port {port}: Address already in use.$"
+            ConfigurationError,
+            match=f"127.0.0.1 port {port}: Address already in use. Choose others",
         ):
             open_listener("127.0.0.1", port)
 

@@ -369,7 +369,7 @@ def test_a_receiver_with_another_secret_is_told_apart(capsys):
 
     out = capsys.readouterr().out
     assert code == 1
-    assert "valid: nothing arrives: is it the right secret" in out
+    assert "valid: nothing arrives: look at the secret" in out
 
 
 def test_a_receiver_that_says_later_to_a_repetition_is_right(check):

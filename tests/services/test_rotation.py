@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from coursebell.delivery.requests import Sender
 from coursebell.domain.health import HEALTHY, Health
@@ -11,6 +12,7 @@ from coursebell.errors import ForbiddenError, InvalidInputError, NotFoundError
 from coursebell.services import dispatching, reconciliation, rotation
 from coursebell.storage import audit
 from coursebell.storage.health import lock_health, write_health
+from coursebell.storage.tables import deliveries
 from coursebell_receiver import VerificationError, verify
 from factories import NOW, open_school
 
@@ -107,6 +109,22 @@ def test_a_new_secret_is_another_chance_and_is_not_in_the_trail(school, connecte
         entry = audit.list_changes_of(tx, school.organization.id, connected.webhook.id)[-1]
     assert (entry.action, entry.after) == ("webhook.rotate", {"overlap_seconds": 60})
     assert new not in repr(entry)
+
+
+@pytest.mark.parametrize("is_backed_off", [False, True])
+def test_a_retry_is_hurried_only_where_the_webhook_had_backed_off(school, connected, is_backed_off):
+    school.registration()
+    later = NOW + timedelta(days=36_500)  # by either clock
+    ill = Health(failures=10, failing_since=NOW, probe_at=later)
+    with school.database.transaction() as tx:
+        tx.execute(sa.update(deliveries).values(due_at=later, attempts=1))
+        if is_backed_off:
+            write_health(tx, connected.webhook.id, ill)
+
+    rotate(school, connected)
+
+    (delivery,) = school.deliveries(connected)
+    assert delivery.next_attempt_at == (NOW if is_backed_off else later)
 
 
 @pytest.mark.parametrize("overlap", [-1, rotation.MAX_OVERLAP_SECONDS + 1])

@@ -38,7 +38,8 @@ def rotate_secret(
     )
     with registrar.database.transaction() as tx:
         organization_id = actor.organization_id
-        if webhooks.find_webhook(tx, organization_id, webhook_id, for_update=True) is None:
+        before = webhooks.find_webhook(tx, organization_id, webhook_id, for_update=True)
+        if before is None:
             raise NotFoundError
         webhooks.replace_secret(
             tx,
@@ -51,5 +52,6 @@ def rotate_secret(
         health.reset_health(tx, webhook_id)
         audit.insert_changes(tx, [change], now)
         tx.wake_dispatcher()  # what it has in hand is signed anew
-    releasing.hurry(registrar, webhook_id, now)
+    if before.backed_off_until is not None:
+        releasing.hurry(registrar, webhook_id, now)
     return secret

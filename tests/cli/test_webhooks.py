@@ -55,6 +55,11 @@ def test_for_a_script_id_and_secret_come_together(coursebell):
     [
         (("http://127.0.0.1:9000/", "--event", "offering_completed"), 1, "url: "),
         (
+            ("https://x.example/", "--event", "user_created", "--name", " "),
+            2,
+            "Invalid value for '--name'",
+        ),
+        (
             ("http://10.0.0.1/", "--event", "offering_completed"),
             1,
             "url: The address 10.0.0.1 is not public. To allow it: COURSEBELL_ALLOWED_NETWORKS",

@@ -14,9 +14,11 @@ import typer
 from coursebell.cli import moments
 from coursebell.cli.context import clock, invocation_of
 from coursebell.cli.output import AsJson, Row, answer, every, say, show_list
+from coursebell.cli.texts import line
 from coursebell.domain.events import EventName
 from coursebell.domain.lists import DeliveryFilters, Page
 from coursebell.domain.model import Delivery, DeliveryStatus, Webhook
+from coursebell.domain.targets import MAX_URL_LENGTH
 from coursebell.errors import InvalidInputError
 from coursebell.services import deliveries, organizations, replaying, rotation, webhooks
 from coursebell.services.replaying import Past, Sent
@@ -46,7 +48,10 @@ def add(
         typer.Option(metavar="E", help=f"What it is told; repeatable. {', '.join(EventName)}."),
     ],
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What it is for; else the URL.")
+        str | None,
+        typer.Option(
+            metavar="NAME", callback=line(MAX_URL_LENGTH), help="What it is for; else the URL."
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print id and secret as a JSON object.")

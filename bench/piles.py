@@ -7,6 +7,7 @@ their rows, so that whatever a row holds is what the product puts there.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ def _copied_events(
     series = sa.select(sa.literal(1).label("n")).cte("series", recursive=True)
     series = series.union_all(sa.select(series.c.n + 1).where(series.c.n < copies))
     values = {
-        "id": _new_id(connection),
+        "id": _new_id(connection, series.c.n),
         "registration_id": _numbered(connection, salt, series.c.n),
         "position": event_counters.c.last + series.c.n,
     }
@@ -164,7 +165,7 @@ def _counted(original: _Original, copies: int) -> sa.Update:
 def _copied_deliveries(connection: sa.Connection, original: _Original, after: int) -> sa.Insert:
     copied = events.alias("copied")
     values = {
-        "id": _new_id(connection),
+        "id": _new_id(connection, copied.c.key - after),
         "event_key": copied.c.key,
         "registration_id": copied.c.registration_id,
     }
@@ -194,10 +195,15 @@ def _insert(
     return sa.insert(table).from_select(names, chosen)
 
 
-def _new_id(connection: sa.Connection) -> sa.ColumnElement[str]:
+def _new_id(connection: sa.Connection, number: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
+    """In the order of the numbers, as the product's ids are in the order of time."""
+    milliseconds = sa.literal(time.time_ns() // 1_000_000, sa.BigInteger())
     if connection.dialect.name == "sqlite":
-        return sa.func.lower(sa.func.hex(sa.func.randomblob(16)))
-    return sa.func.replace(sa.cast(sa.func.gen_random_uuid(), sa.Text()), "-", "")
+        chance = sa.func.lower(sa.func.hex(sa.func.randomblob(10)))
+        return sa.func.printf("%012x", milliseconds + number).concat(chance)
+    moment = sa.func.lpad(sa.func.to_hex(milliseconds + number), 12, "0")
+    chance = sa.func.replace(sa.cast(sa.func.gen_random_uuid(), sa.Text()), "-", "")
+    return moment.concat(sa.func.right(chance, 20))
 
 
 def _numbered(

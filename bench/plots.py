@@ -14,6 +14,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from bench import machine
+from bench.databases import POSTGRES
 
 PLOTS = Path(__file__).resolve().parent.parent / "docs" / "plots"
 _WIDTH, _HEIGHT = 640, 320
@@ -42,7 +43,7 @@ class Chart:
 def keep(name: str, charts: Iterable[Chart]) -> None:
     """Write the values measured by the benchmark `name`, and draw them."""
     PLOTS.mkdir(exist_ok=True)
-    kept = {"machine": machine.describe(), "charts": [asdict(chart) for chart in charts]}
+    kept = {"machine": machine.describe(POSTGRES), "charts": [asdict(chart) for chart in charts]}
     (PLOTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     draw_kept(PLOTS)
 

@@ -193,11 +193,10 @@ def test_what_is_open_of_a_registration_is_found_by_its_own_events(school, chain
 def test_releasing_successors_reads_only_what_waits(school, chained, by_index):
     first = sa.select(delivery_rows.c.key).where(delivery_rows.c.registration_id == chained.id)
     (key, *_) = by_index.execute(first.order_by(delivery_rows.c.key)).scalars()
-    with plans_of(school.database) as plans:
-        assert chains.release_successors(by_index, [key], NOW) == 0
+    plan = plan_of(by_index, chains._RELEASE, settled=[key], now=NOW)
 
-    assert_matches(plans[0], r"deliveries_waiting\b")
-    assert_goes_by_events(plans, school.database)
+    assert_matches(plan, r"deliveries_waiting\b")
+    assert_goes_by_events([plan], school.database)
 
 
 def assert_goes_by_events(plans: list[str], database: Database) -> None:

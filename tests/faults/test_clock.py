@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -48,16 +47,20 @@ def refusing(_: object) -> Treatment:
     return Treatment(503, accepted=False)
 
 
+def steps_told(scene: Scene) -> int:
+    return scene.installation.log.count('"clock.stepped"')
+
+
 @pytest.mark.timeout(400)
 def test_retries_come_whatever_the_clock_says(scene: Scene, clock: Clock):
     ledger = Ledger(refusing)
     with scene.connected(ledger, retrySchedule=[WAIT] * 30, timeoutSeconds=20) as connected:
-        for step in (HOUR, 0):  # forward, and back
+        for told, step in enumerate((HOUR, 0), start=1):  # forward, and back
             ledger.treat = refusing
             with scene.tellers(number=2, rate=5) as tellers:
                 wait_until(lambda: len(ledger) > 4, "retries wait")
                 clock.step(step)
-                time.sleep(1.5)  # until the processes have looked at it
+                wait_until(lambda told=told: steps_told(scene) == told, "the step is seen")
             ledger.treat = accepting
             scene.settle(PATIENCE)
             found = scene.audit(tellers, exact={connected.webhook_id})
@@ -65,5 +68,5 @@ def test_retries_come_whatever_the_clock_says(scene: Scene, clock: Clock):
             assert found.problems == [], step
             assert found.attempts > found.deliveries
             assert found.repeated == 0
-    assert scene.installation.log.count('"clock.stepped"') == 2
+    assert steps_told(scene) == 2
     assert "Traceback" not in scene.installation.log

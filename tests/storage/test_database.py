@@ -1,7 +1,9 @@
 """Connections and transactions: what is undone, what is tried again, what callers are told."""
 
+import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
@@ -12,8 +14,11 @@ from coursebell.domain.model import Organization, SignIn, new_id
 from coursebell.errors import ConfigurationError, UnavailableError
 from coursebell.storage import people
 from coursebell.storage.database import Database, RaceError
+from coursebell.storage.prepared import Prepared
 from coursebell.storage.tables import organizations
 from factories import NOW
+from faults import disks
+from needs import require
 
 PASSWORD = "open-sesame"
 
@@ -54,6 +59,46 @@ def test_a_snapshot_sees_one_state_of_the_database(database):
         insert(tx)
 
     assert (before, count(database)) == (0, 1)
+
+
+RENAME = sa.update(organizations).values(name="Y")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [lambda tx: tx.execute(RENAME), lambda tx: Prepared(RENAME).run(tx)],
+    ids=["plain", "prepared"],
+)
+def test_what_was_opened_on_a_read_only_disk_is_written_when_the_disk_can_be(
+    sqlite_template, write
+):
+    require("root, unshare, nsenter and mount", disks.can_mount())
+    with ExitStack() as stack:
+        disk = stack.enter_context(closing(disks.Disk()))
+        path, killed = disk.path / "coursebell.db", disk.path / "killed.db"
+        database = stack.enter_context(closing(Database(f"sqlite:///{path}")))
+
+        def add() -> None:
+            with database.transaction() as tx:
+                write(tx)
+
+        def leave_behind() -> None:
+            shutil.copyfile(sqlite_template, killed)
+            with closing(sqlite3.connect(killed)) as connection:
+                connection.execute("UPDATE alembic_version SET version_num = version_num")
+                connection.commit()
+                for suffix in ("", "-wal", "-shm"):  # as a process leaves them that is killed
+                    shutil.copyfile(f"{killed}{suffix}", f"{path}{suffix}")
+
+        disk.inside(leave_behind)
+        disk.make_read_only()
+        for _ in range(3):
+            assert disk.inside(lambda: count(database)) == 0  # reading goes on, and is kept ready
+            with pytest.raises(UnavailableError, match="readonly"):
+                disk.inside(add)
+        disk.make_writable()
+
+        disk.inside(add)  # nothing of the connections before is left
 
 
 def test_on_sqlite_readers_do_not_wait_for_the_writer(sqlite_url):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -227,6 +228,7 @@ def _engine(url: URL, pool_size: int) -> sa.Engine:
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
+    sa.event.listen(engine, "handle_error", _drop_read_only)
     return engine
 
 
@@ -244,6 +246,28 @@ def _fold(text: str | None) -> str | None:
 def _begin_sqlite(connection: Connection) -> None:
     reads = "coursebell_reads" in connection.get_execution_options()
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _drop_read_only(context: sa.engine.ExceptionContext) -> None:
+    if is_read_only(context.original_exception):
+        context.is_disconnect = True
+        if context.execution_context is not None:  # while its cursor lives, the file stays open
+            context.execution_context.cursor.close()
+        if context.engine is not None:
+            context.engine.dispose()
+
+
+_PRIMARY = 0xFF  # of SQLite's error codes; the rest says more exactly what is meant
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether SQLite may not write to the file.
+
+    A file that was opened while its disk was read-only stays so for as long as this process has it
+    open at all. So no connection may be kept: neither the one with this error nor an idle one.
+    """
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & _PRIMARY == sqlite3.SQLITE_READONLY
 
 
 def _bell() -> socket.socket:

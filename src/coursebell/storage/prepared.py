@@ -26,7 +26,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Boolean, TypeDecorator, TypeEngine
 
 from coursebell.storage.columns import Instant
-from coursebell.storage.database import Transaction
+from coursebell.storage.database import Transaction, is_read_only
 
 Row = Sequence[Any]
 _Process = Callable[[Any], Any]
@@ -365,10 +365,15 @@ def _execute(tx: Transaction, sql: str, parameters: Any, *, many: bool = False) 
     connection = tx.connection
     driver: Any = connection.connection.driver_connection
     errors: Any = connection.dialect.loaded_dbapi.Error
+    cursor: Any = None
     try:
         cursor = driver.cursor(binary=True) if tx.is_postgres else driver.cursor()
         (cursor.executemany if many else cursor.execute)(sql, parameters)
     except errors as exc:
+        if is_read_only(exc):
+            cursor.close()
+            connection.invalidate(exc)
+            connection.engine.dispose()
         raise sa.exc.DBAPIError.instance(
             None, None, exc, errors, hide_parameters=True, dialect=connection.dialect
         ) from exc

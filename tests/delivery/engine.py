@@ -73,7 +73,7 @@ def running(url: str, secret_key: str, **options: Any) -> Iterator[Engine]:
 
     Takes the fields of a registrar, the dispatcher's options, and `max_in_flight` of the client.
     """
-    its = ("lease_seconds", "max_in_flight_per_host")
+    its = ("lease_seconds", "max_in_flight_per_host", "clock")
     only = {each: options.pop(each) for each in its if each in options}
     client = CountingClient(LOOPBACK, max_in_flight=options.pop("max_in_flight", 256))
     database = Database(url, secret_keys=[secret_key])
@@ -140,9 +140,9 @@ def body_of(request: bytes) -> bytes:
     return request.partition(b"\r\n\r\n")[2]
 
 
-def people(school: School, number: int) -> None:
+def people(school: School, number: int, now: datetime | None = None) -> None:
     """That many users come, as events have it, in one transaction."""
-    now = datetime.now(UTC)
+    now = now or datetime.now(UTC)
     come = [sample_event(EventName.USER_CREATED, new_id(), now) for _ in range(number)]
     with school.database.transaction() as tx:
         publish(tx, school.registrar, school.organization.id, come, now)

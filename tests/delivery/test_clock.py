@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -41,15 +42,24 @@ def test_there_and_back_are_two_steps():
     assert (there, times.clock.step()) == (3600, -3600)
 
 
-def test_small_corrections_add_up_and_are_not_steps():
+def test_small_corrections_are_followed_and_are_not_steps():
     times = Times()
 
-    for _ in range(5):
+    for _ in range(10):
         times.pass_(100, wall=100.3)
         assert times.clock.step() == 0
-    for _ in range(5):
-        times.pass_(100, wall=100.3)
-    assert times.clock.step() == pytest.approx(3.0)  # in the end they are as good as one
+    assert times.clock.now().timestamp() == pytest.approx(times.wall, abs=1e-5)
+
+
+def test_until_a_step_is_told_it_is_as_late_as_without_it():
+    times = Times()
+    times.pass_(10, wall=10 + 3600)
+
+    before = times.clock.now()
+    told = times.clock.step()
+
+    assert before == datetime.fromtimestamp(1_700_000_010, UTC)
+    assert times.clock.now() - before == timedelta(seconds=told) == timedelta(hours=1)
 
 
 def test_the_machines_own_clocks_go_together():

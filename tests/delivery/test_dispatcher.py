@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from coursebell import __version__
+from coursebell.delivery.clock import WallClock
 from coursebell.domain.health import Health
 from coursebell.domain.instants import format_instant
 from coursebell.domain.model import Method, Payload, WebhookStatus
@@ -130,6 +131,25 @@ def test_a_users_event_has_no_registration_and_an_urn_without_a_public_url(schoo
     assert headers["ce-subject"] == user.id
     assert headers["ce-source"] == f"urn:coursebell:{school.organization.id}"
     assert "ce-registrationseq" not in headers
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_comes_by_the_clock_before_when_it_was_set_back_is_sent_soon(school, started):
+    ahead = [timedelta(hours=1)]
+    clock = WallClock(lambda: time.time() + ahead[0].total_seconds())
+    with (
+        Receiver(answers(NO_CONTENT)) as receiver,
+        started(clock=clock) as engine,
+        capture_logs() as logs,
+    ):
+        webhook = school.webhook(url=receiver.url, events=("user_created",))
+        wait_until(lambda: engine.client.turns)
+        late = datetime.now(UTC) + ahead.pop()
+        ahead.append(timedelta(0))
+        wait_until(lambda: "clock.stepped" in [each["event"] for each in logs])
+        people(school, 1, late)
+
+        wait_until(settled(school, webhook, "delivered"))
 
 
 def test_a_test_and_a_resend_say_so_and_a_resend_keeps_its_event(school, started):

@@ -500,6 +500,21 @@ def test_what_is_new_is_due_at_once_by_the_old_clock_and_the_new(school, connect
     assert len(claim_at(school, max(NOW, NOW + step))) == 1
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_was_written_by_a_clock_that_ran_ahead_is_called(school, pending):
+    retried = claim_one(school)
+    record(school, result(retried, DeliveryStatus.PENDING, delay=100.0))
+    dispatching.follow_clock(school.registrar, -HOUR.total_seconds(), NOW - HOUR)
+    school.registration()  # committed after that, by whoever had asked for the time before
+
+    before = claim_at(school, NOW - HOUR)
+    dispatching.call_stragglers(school.registrar, NOW - HOUR)
+    called = claim_at(school, NOW - HOUR)
+
+    assert (before, len(called)) == ([], 1)
+    assert retried.key not in called
+
+
 # --- where to send, and 410
 
 

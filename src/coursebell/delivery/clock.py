@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 TOLERANCE = 2.0  # seconds; what is less is the slow correction of a clock that is kept right
 
@@ -28,10 +29,12 @@ class WallClock:
         self._ahead = wall() - steady()
 
     def step(self) -> float:
-        """By how many seconds it was set since the last step; 0 when it was not."""
+        """By how many seconds it was set since this was asked before; 0 when it was not."""
         ahead = self._wall() - self._steady()
-        step = ahead - self._ahead
-        if abs(step) < TOLERANCE:
-            return 0.0
-        self._ahead = ahead
-        return step
+        step, self._ahead = ahead - self._ahead, ahead
+        return step if abs(step) >= TOLERANCE else 0.0
+
+    def now(self) -> datetime:
+        """The time as if the clock had not been set since `step()` was asked: what is written by
+        it is moved with the rest when a step is told."""
+        return datetime.fromtimestamp(self._steady() + self._ahead, UTC)

@@ -40,6 +40,7 @@ _RECORD_BATCH = 250  # results that are recorded without waiting for more
 _RECORD_SECONDS = 0.02  # how long a result waits for others to be recorded with
 _IDLE_SECONDS = 5.0  # how long to sleep at most
 _BREATH_SECONDS = 0.05  # how long to sleep at least when others hold what is due
+_STRAGGLING_SECONDS = 10.0  # in which whoever asked for the time before a step has committed
 _FAREWELL_SECONDS = 8.0  # what attempts in flight get to finish after SIGTERM
 _TROUBLE_SECONDS = 1.0  # rest after the database could not be reached
 
@@ -62,6 +63,7 @@ class Dispatcher:
         *,
         lease_seconds: float = LEASE_SECONDS,
         max_in_flight_per_host: int = MAX_IN_FLIGHT_PER_HOST,
+        clock: WallClock | None = None,
     ) -> None:
         self._registrar = registrar
         self._client = client
@@ -72,8 +74,9 @@ class Dispatcher:
         self._leases = (f"{bell.run_id}{number:016x}" for number in itertools.count())
         self._senders = Senders(registrar.database.seal, registrar.public_url)
         self._renewed_at = -math.inf  # monotonic, as all below
-        self._clock = WallClock()
+        self._clock = clock or WallClock()
         self._stepped = 0.0  # by which the clock was set, and the database does not know yet
+        self._straggled_at = math.inf  # when nothing comes any more that goes by the clock before
         self._lanes = Lanes()
         self._hosts = Hosts(max_in_flight_per_host)
         self._dispatchers = 1  # that share a webhook's rate
@@ -109,8 +112,13 @@ class Dispatcher:
     def _follow_clock(self) -> None:
         self._stepped += self._clock.step()
         if self._stepped:
-            dispatching.follow_clock(self._registrar, self._stepped, datetime.now(UTC))
+            dispatching.follow_clock(self._registrar, self._stepped, self._clock.now())
             self._stepped = 0.0
+            self._look_at = 0.0
+            self._straggled_at = time.monotonic() + _STRAGGLING_SECONDS
+        elif time.monotonic() >= self._straggled_at:
+            dispatching.call_stragglers(self._registrar, self._clock.now())
+            self._straggled_at = math.inf
             self._look_at = 0.0
 
     def _rest(self) -> None:
@@ -126,7 +134,7 @@ class Dispatcher:
         return any(in_hand.get(each, 0) <= DEPTH // 2 for each in self._full)
 
     def _claim(self) -> None:
-        now, start = datetime.now(UTC), time.monotonic()
+        now, start = self._clock.now(), time.monotonic()
         self._bell.silence()
         self._ask_at = start + self._bell.patience
         batch = dispatching.claim(
@@ -214,7 +222,7 @@ class Dispatcher:
     def _wait(self) -> None:
         """Sleep until an attempt ends, the bell rings, something is due or it is time to stop."""
         now = time.monotonic()
-        until = min(self._look_at, self._ask_at)
+        until = min(self._look_at, self._ask_at, self._straggled_at)
         if self._results:
             until = min(until, self._oldest_result + _RECORD_SECONDS)
         limited = (lane.next_start for lane in self._lanes if lane.waiting)
@@ -272,7 +280,7 @@ class Dispatcher:
         self._results, self._gone = [], {}
 
     def _record_all(self, results: Sequence[Recorded]) -> None:
-        now = datetime.now(UTC)
+        now = self._clock.now()
         recording = dispatching.record(self._registrar, results, self._gone, now)
         if recording.has_released:
             self._look_at = 0.0
@@ -291,7 +299,7 @@ class Dispatcher:
     def _give_back(self, unsent: Iterable[Held]) -> None:
         leases = {held.delivery.key: held.delivery.lease for held in unsent}
         if leases:
-            dispatching.give_back(self._registrar, leases, datetime.now(UTC))
+            dispatching.give_back(self._registrar, leases, self._clock.now())
             self._look_at = 0.0
 
     def _finish(self) -> None:
@@ -307,7 +315,7 @@ class Dispatcher:
             if self._results:
                 self._record()
             if unsent:
-                dispatching.give_back(self._registrar, unsent, datetime.now(UTC))
+                dispatching.give_back(self._registrar, unsent, self._clock.now())
         except UnavailableError as exc:  # the leases lapse by themselves
             _log.error("dispatcher.database", problem=exc.message)
 

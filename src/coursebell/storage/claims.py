@@ -468,6 +468,13 @@ def shift_due_times(tx: Transaction, seconds: float, now: datetime) -> int:
     return tx.execute(shift).rowcount
 
 
+def call_stragglers(tx: Transaction, now: datetime) -> None:
+    """Make due at `now` what was never attempted and is due later: by a clock that ran ahead."""
+    its, due_at = deliveries.c, literal(now, Instant())
+    ahead = and_(PENDING, its.due_at > due_at, its.attempts == 0, its.lease.is_(None))
+    tx.execute(update(deliveries).where(ahead).values(due_at=due_at))
+
+
 def hurry(tx: Transaction, webhook_id: str, limit: int, now: datetime) -> int:
     """Make due up to `limit` deliveries that wait for their next attempt; how many."""
     later = (

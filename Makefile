@@ -5,8 +5,9 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 STAMP := .venv/.installed
 # The first of these that is Python 3.11 or newer makes .venv; `make setup PYTHONS=...` names another.
 PYTHONS ?= python3.11 python3 python
-# How many processes run the tests: one a core, unless told otherwise (`make test WORKERS=0`).
-WORKERS ?= auto
+# How many processes run the tests (`make test WORKERS=0`: none besides pytest): one more than there
+# are cores, because the tests of real processes wait as long as they work.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 # `make lock LOCK=--upgrade` takes the newest of everything, otherwise pins stay where they fit.
 LOCK ?=
 # How long `make soak` goes on.

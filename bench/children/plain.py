@@ -11,7 +11,6 @@ import email_validator
 import fastapi_offline
 import idna
 import prometheus_client.multiprocess
-import psycopg
 import pydantic_settings
 import rich.console
 import sqlalchemy.dialects.postgresql
@@ -28,7 +27,6 @@ __all__ = [
     "fastapi_offline",
     "idna",
     "prometheus_client",
-    "psycopg",
     "pydantic_settings",
     "rich",
     "sqlalchemy",

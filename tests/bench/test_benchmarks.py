@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import unmeasured
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Those that stand together share a process, which takes most of the time at this size.
 TOGETHER = [
@@ -62,6 +64,7 @@ def run(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "bench", *arguments],
         cwd=ROOT,
+        env=unmeasured.environment(),
         capture_output=True,
         text=True,
         check=False,

@@ -9,11 +9,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from delivery.namespace import PUBLIC
 from delivery.test_guard_resolution import can_unshare, unshared
+from faults.clusters import Cluster
 from needs import require
 
 DELIVERED = [["delivered", PUBLIC]] * 2
@@ -29,14 +31,29 @@ EXPECTED = {
 KINDS = ("sqlite", "postgres")
 
 
-@pytest.fixture(scope="module")
-def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+@pytest.mark.timeout(240)
+def test_each_name_leads_where_it_may_or_has_its_reason_in_the_log(cluster, tmp_path):
     require("unshare, ip and the right to make a network namespace", can_unshare())
-    cluster = request.getfixturevalue("cluster")
+
+    story = _tell(cluster, tmp_path)
+
+    for kind in KINDS:
+        private = [
+            outcome for name in ("private", "metadata") for outcome, _ in story[kind].pop(name)
+        ]
+        assert private == ["blocked_address"] * 4
+        assert story[kind] == EXPECTED
+    told = [attempt for kind in KINDS for each in story[kind].values() for attempt in each]
+    delivered = [outcome for outcome, _ in told].count("delivered")
+    assert story["requests"] == {"public": delivered, "trap": 0}
+
+
+def _tell(cluster: Cluster, directory: Path) -> dict[str, Any]:
+    """What became of the deliveries to every name: outcome and address of each attempt."""
     cluster.create("names")
     script = Path(__file__).with_name("names.py")
     databases = [
-        f"sqlite=sqlite:///{tmp_path_factory.mktemp('names') / 'bell.db'}",
+        f"sqlite=sqlite:///{directory / 'bell.db'}",
         f"postgres={cluster.without_network('names')}",
     ]
     done = subprocess.run(
@@ -47,28 +64,5 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("kind", KINDS)
-def test_each_name_leads_where_it_may_or_has_its_reason_in_the_log(story, kind):
-    assert {name: story[kind][name] for name in EXPECTED} == EXPECTED
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["private", "metadata"])
-def test_a_name_with_private_addresses_only_is_blocked(story, kind, name):
-    assert [outcome for outcome, _ in story[kind][name]] == ["blocked_address"] * 2
-
-
-def test_what_is_logged_as_delivered_came_and_nothing_else_did(story):
-    delivered = [
-        attempt
-        for kind in KINDS
-        for attempts in story[kind].values()
-        for attempt in attempts
-        if attempt[0] == "delivered"
-    ]
-
-    assert story["requests"] == {"public": len(delivered), "trap": 0}
+    story: dict[str, Any] = json.loads(done.stdout)
+    return story

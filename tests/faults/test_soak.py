@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import unmeasured
 from faults import disks
 from faults.soak import Tally
 from needs import require
@@ -40,7 +40,7 @@ def soak(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "faults.soak", *arguments],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": "tests"},
+        env=unmeasured.environment(PYTHONPATH="tests"),
         capture_output=True,
         text=True,
         check=False,

@@ -14,13 +14,14 @@ import pytest
 
 from coursebell.errors import ConfigurationError, UnavailableError
 from coursebell.storage.database import Database
+from coursebell.storage.notifications import NotifyBell
 from coursebell.storage.waking import (
     RUN_ID_LENGTH,
     DatagramBell,
-    NotifyBell,
     OnlyDispatcher,
     hang_bell,
     list_connected_runs,
+    new_run_id,
 )
 from factories import open_school
 
@@ -36,6 +37,7 @@ database.close()
 HOLD = """
 import sys, time
 from pathlib import Path
+from coursebell.storage.notifications import NotifyBell
 from coursebell.storage.waking import OnlyDispatcher
 only = OnlyDispatcher(Path(sys.argv[1]))
 print("held", flush=True)
@@ -279,4 +281,4 @@ def test_a_run_is_seen_as_long_as_its_bell_hangs(postgres):
 
 def test_a_bell_without_a_server_is_unavailable(free_port):
     with pytest.raises(UnavailableError):
-        NotifyBell(f"postgresql+psycopg://nobody@127.0.0.1:{free_port}/none")
+        NotifyBell(f"postgresql+psycopg://nobody@127.0.0.1:{free_port}/none", new_run_id())

@@ -26,7 +26,7 @@ from coursebell.domain.agreements import AgreementType
 from coursebell.domain.imports import ImportKind
 from coursebell.services.zapier import Trigger
 
-EXAMPLES = int(os.environ.get("COURSEBELL_TEST_EXAMPLES", "5"))
+EXAMPLES = int(os.environ.get("COURSEBELL_TEST_EXAMPLES", "3"))
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

@@ -15,14 +15,12 @@ import sqlite3
 from pathlib import Path
 from typing import Protocol
 
-import psycopg
 from sqlalchemy import text
 
 from coursebell.errors import ConfigurationError, UnavailableError
-from coursebell.storage.database import CHANNEL, Database, Transaction
+from coursebell.storage.database import Database, Transaction
 
 RUN_ID_LENGTH = 16  # hexadecimal digits, half a lease
-_CONNECT_SECONDS = 5
 
 
 class Bell(Protocol):
@@ -48,62 +46,19 @@ class Bell(Protocol):
     def close(self) -> None: ...
 
 
+def new_run_id() -> str:
+    """Names a dispatcher's run as no other."""
+    return secrets.token_hex(RUN_ID_LENGTH // 2)
+
+
 def hang_bell(database: Database) -> Bell:
     """The bell of this database. Raises `UnavailableError`."""
     if database.path is None:
-        return NotifyBell(database.url.render_as_string(hide_password=False))
+        from coursebell.storage.notifications import NotifyBell  # noqa: PLC0415 - loads psycopg
+
+        return NotifyBell(database.url.render_as_string(hide_password=False), new_run_id())
     assert database.bell_path is not None  # noqa: S101 - SQLite has both
     return DatagramBell(database.path, database.bell_path)
-
-
-class NotifyBell:
-    """A connection that listens. A broken one is opened again by `silence`.
-
-    It holds an advisory lock named by the run id, which ends with the process however that ends.
-    """
-
-    patience = 5.0
-
-    def __init__(self, url: str) -> None:
-        self.run_id = _new_run_id()
-        self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
-        self._connection = self._listen()
-
-    def descriptors(self) -> tuple[int, ...]:
-        return () if self._connection.closed else (self._connection.fileno(),)
-
-    def silence(self) -> None:
-        try:
-            if self._connection.closed:
-                self._connection = self._listen()
-            for _ in self._connection.notifies(timeout=0):
-                pass
-        except psycopg.Error as exc:
-            self._connection.close()
-            raise UnavailableError from exc
-
-    def missed_rings(self) -> bool:
-        """Cannot be told from here, so: perhaps."""
-        return True
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def _listen(self) -> psycopg.Connection[tuple[object, ...]]:
-        with contextlib.ExitStack() as undo:
-            try:
-                connection = psycopg.connect(
-                    self._url, autocommit=True, connect_timeout=_CONNECT_SECONDS
-                )
-                undo.callback(connection.close)
-                # shared, so that the rest of a broken connection does not stand in the way
-                lock = int.from_bytes(bytes.fromhex(self.run_id), signed=True)
-                connection.execute("SELECT pg_advisory_lock_shared(%s)", [lock])
-                connection.execute(f"LISTEN {CHANNEL}")
-            except psycopg.Error as exc:
-                raise UnavailableError from exc
-            undo.pop_all()
-        return connection
 
 
 def list_connected_runs(tx: Transaction) -> set[str]:
@@ -116,17 +71,13 @@ def list_connected_runs(tx: Transaction) -> set[str]:
     return set(tx.execute(locks).scalars())
 
 
-def _new_run_id() -> str:
-    return secrets.token_hex(RUN_ID_LENGTH // 2)
-
-
 class DatagramBell:
     """A socket beside the SQLite file; where its path is too long for one, only `missed_rings`."""
 
     patience = 0.25
 
     def __init__(self, database: Path, path: Path) -> None:
-        self.run_id = _new_run_id()
+        self.run_id = new_run_id()
         self._path = path
         try:
             self._connection = sqlite3.connect(database, check_same_thread=False)

@@ -8,5 +8,4 @@ import os
 
 def environment(**more: str) -> dict[str, str]:
     """This one and `more`."""
-    without = {k: v for k, v in os.environ.items() if not k.startswith(("COV_CORE_", "COVERAGE_"))}
-    return without | more
+    return {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")} | more

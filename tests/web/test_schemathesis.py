@@ -42,6 +42,7 @@ INVENTIVE = settings(
     suppress_health_check=list(HealthCheck),
 )
 REFERENCES = {"userId": "user_id", "courseId": "course_id", "offeringId": "offering_id"}
+REFRESH = 10  # operations, after which to look what there is by now
 STRANGER = "Nightingale"  # stands in everything that belongs to the other organization
 
 
@@ -61,8 +62,9 @@ def test_no_invented_request_gets_an_answer_that_is_not_described(app, found, ro
     before = other.everything()
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
 
-    for result in schema.get_all_operations():
-        ids = known_ids(school, other)
+    for number, result in enumerate(schema.get_all_operations()):
+        if number % REFRESH == 0:
+            ids = known_ids(school, other)
         for mode in GenerationMode:
             attack(result.ok(), mode, ids, school.client(role))
 

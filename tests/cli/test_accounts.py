@@ -65,7 +65,7 @@ def test_init_needs_no_arguments_and_no_terminal(tmp_path: Path):
     )
     made = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert made.keys() == {"coursebell.db", "coursebell.db.key"}
-    assert made["coursebell.db.key"] == 0o600
+    assert set(made.values()) == {0o600}
 
 
 def test_init_makes_everything_in_an_empty_database(blank_database_url, capsys):
@@ -77,6 +77,7 @@ def test_init_makes_everything_in_an_empty_database(blank_database_url, capsys):
     assert code == 0
     assert TOKEN.fullmatch(captured.out.splitlines()[-1])
     assert "Made the organization Harbour School" in captured.err
+    assert "Next: coursebell --database URL serve, with the same URL" in captured.err
     assert run([*here, "db", "check"]) == 0
     assert run([*here, "user", "list", "--json"]) == 0
     (admin,) = json.loads(capsys.readouterr().out)
@@ -98,7 +99,9 @@ def test_init_without_a_key_leaves_postgresql_as_it_was(blank_postgres_url, caps
 
     assert "COURSEBELL_SECRET_KEY is not set" in capsys.readouterr().err
     assert run(["--database", blank_postgres_url, "db", "check"]) == 1
-    assert "The database is empty" in capsys.readouterr().err
+    shown = blank_postgres_url.replace("+psycopg", "")
+    told = f"coursebell: The database {shown} is empty. Run: coursebell init\n"
+    assert capsys.readouterr().err == told
 
 
 def test_a_time_zone_that_is_none_is_one_line(blank_sqlite_url, capsys):
@@ -110,7 +113,9 @@ def test_a_time_zone_that_is_none_is_one_line(blank_sqlite_url, capsys):
 def test_before_init_a_command_says_what_to_do(blank_sqlite_url, capsys, tmp_path):
     assert run(["--database", blank_sqlite_url, "user", "list"]) == 1
 
-    assert capsys.readouterr().err == "coursebell: The database is empty. Run: coursebell init\n"
+    path = blank_sqlite_url.removeprefix("sqlite:///")
+    told = f"coursebell: The database {path} is empty. Run: coursebell init\n"
+    assert capsys.readouterr().err == told
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,8 +14,9 @@ def test_an_empty_database_is_upgraded_once(blank_database_url, capsys):
     assert run([*here, "upgrade"]) == 0
     assert run([*here, "check"]) == 0
 
+    shown = blank_database_url.removeprefix("sqlite:///").replace("+psycopg", "")
     assert capsys.readouterr().err.splitlines() == [
-        "coursebell: The database is empty. Run: coursebell init",
+        f"coursebell: The database {shown} is empty. Run: coursebell init",
         f"Upgraded the database from nothing to schema {newest()}.",
         f"The database has schema {newest()} already; nothing was changed.",
         f"The database has schema {newest()}, as it should.",

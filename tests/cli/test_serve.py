@@ -218,7 +218,8 @@ def test_serve_refuses_an_empty_database_in_one_line(blank_sqlite_url, secret_ke
     outcome = coursebell(environment_for(blank_sqlite_url, secret_key), "serve", "--port", "0")
 
     assert outcome.returncode == 1
-    assert outcome.stderr == "coursebell: The database is empty. Run: coursebell init\n"
+    path = blank_sqlite_url.removeprefix("sqlite:///")
+    assert outcome.stderr == f"coursebell: The database {path} is empty. Run: coursebell init\n"
 
 
 @pytest.mark.parametrize("option", ["--api-workers", "--dispatchers"])
@@ -285,7 +286,8 @@ def test_a_child_that_cannot_run_as_configured_says_why_and_with_which_code(
     os.close(reading)
     os.close(writing)
     assert outcome.returncode == CONFIGURATION_EXIT
-    assert outcome.stderr == "coursebell: The database is empty. Run: coursebell init\n"
+    path = blank_sqlite_url.removeprefix("sqlite:///")
+    assert outcome.stderr == f"coursebell: The database {path} is empty. Run: coursebell init\n"
 
 
 def test_a_dispatcher_alone_delivers_and_serves_its_own_metrics(

@@ -2,10 +2,11 @@
 
 import shutil
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 import sqlalchemy as sa
@@ -200,6 +201,33 @@ def test_a_locked_sqlite_file_is_unavailable(sqlite_url, monkeypatch):
         pass
 
     other.close()
+    database.close()
+
+
+def test_a_writer_gets_its_turn_beside_a_process_that_hardly_pauses(sqlite_url):
+    database, stop = Database(sqlite_url), Event()
+
+    def keep_busy():
+        with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
+            while not stop.wait(0.001):
+                other.execute("BEGIN IMMEDIATE")
+                time.sleep(0.05)
+                other.execute("ROLLBACK")
+
+    def write(number):
+        for _ in range(number):
+            time.sleep(0.02)
+            with database.transaction():
+                pass
+
+    with ThreadPoolExecutor(2) as threads:
+        busy = threads.submit(keep_busy)
+        try:
+            # each look meets a pause one time in fifty: looking every tenth of a second takes minutes
+            threads.submit(write, 10).result(timeout=10)
+        finally:
+            stop.set()
+        busy.result(timeout=30)
     database.close()
 
 

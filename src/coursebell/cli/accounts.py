@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from coursebell.cli.context import clock, invocation_of
+from coursebell.cli.context import Invocation, clock, invocation_of
 from coursebell.cli.output import AsJson, Row, answer, every, say, show_list
 from coursebell.cli.texts import line
 from coursebell.domain.lists import UserFilters
@@ -55,7 +55,7 @@ def init(
         new = NewOrganization(name=invocation.organization or organization, zone=zone)
         admin = NewUser(first_name="First", last_name="Administrator", email=email, role=Role.ADMIN)
         founded = organizations.found(registrar, new, admin, clock())
-    _tell(founded, invocation.settings().database_url)
+    _tell(founded, invocation)
 
 
 def _prepare(registrar: Registrar) -> None:
@@ -66,11 +66,12 @@ def _prepare(registrar: Registrar) -> None:
     migrations.check(registrar.database)
 
 
-def _tell(founded: Founded, database_url: str) -> None:
-    kept = database_url.rpartition("@")[2].removeprefix("sqlite:///")
+def _tell(founded: Founded, invocation: Invocation) -> None:
+    kept = invocation.settings().database_url.rpartition("@")[2].removeprefix("sqlite:///")
     say(f"Made the organization {founded.organization.name} in {kept}")
     say(f"and its administrator {founded.admin.email}.")
-    say("Next: coursebell serve")
+    chosen = invocation.database_url is not None
+    say(f"Next: coursebell {'--database URL serve, with the same URL' if chosen else 'serve'}")
     say("The administrator's API token, shown only now:")
     answer(founded.token)
 

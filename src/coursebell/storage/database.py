@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 CHANNEL = "coursebell_deliveries"  # PostgreSQL's NOTIFY channel for new deliveries
 _BUSY_SECONDS = 10.0  # how long a writer waits for another process's lock on SQLite
+_POLL_SECONDS = 0.001
 _RACES = 4  # how often a use case that lost a race starts again
 
 
@@ -244,8 +245,36 @@ def _fold(text: str | None) -> str | None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    reads = "coursebell_reads" in connection.get_execution_options()
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    if "coursebell_reads" in connection.get_execution_options():
+        connection.exec_driver_sql("BEGIN")
+    else:
+        _begin_writing(connection)
+
+
+def _begin_writing(connection: Connection) -> None:
+    """Wait for another process's lock, looking every millisecond.
+
+    SQLite's own waiting looks ever more rarely, down to every tenth of a second, and so hardly ever
+    meets the moment between two transactions of a process that is busy: a dispatcher waited for
+    seconds while completions came.
+    """
+    driver: Any = connection.connection.driver_connection
+    deadline = time.monotonic() + _BUSY_SECONDS
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as exc:
+                if _code(exc) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    break
+            else:
+                return
+            time.sleep(_POLL_SECONDS)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # for what SQLAlchemy makes of the error
+    finally:
+        with suppress(sqlite3.ProgrammingError):  # closed, after an error that makes it useless
+            driver.execute(f"PRAGMA busy_timeout = {round(_BUSY_SECONDS * 1000)}")
 
 
 def _drop_read_only(context: sa.engine.ExceptionContext) -> None:
@@ -257,17 +286,19 @@ def _drop_read_only(context: sa.engine.ExceptionContext) -> None:
             context.engine.dispose()
 
 
-_PRIMARY = 0xFF  # of SQLite's error codes; the rest says more exactly what is meant
-
-
 def is_read_only(error: BaseException) -> bool:
     """Whether SQLite may not write to the file.
 
     A file that was opened while its disk was read-only stays so for as long as this process has it
     open at all. So no connection may be kept: neither the one with this error nor an idle one.
     """
+    return _code(error) == sqlite3.SQLITE_READONLY
+
+
+def _code(error: BaseException) -> int:
+    """SQLite's primary code; the other bits of its codes say more exactly what is meant."""
     code: int = getattr(error, "sqlite_errorcode", 0)
-    return code & _PRIMARY == sqlite3.SQLITE_READONLY
+    return code & 0xFF
 
 
 def _bell() -> socket.socket:

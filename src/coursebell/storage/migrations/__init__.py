@@ -5,6 +5,7 @@ Only upgrading loads Alembic: every process of the server asks for the version a
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -52,6 +53,9 @@ def upgrade(database: Database) -> None:
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
     config.set_main_option("path_separator", "os")
+    if database.path is not None:
+        with suppress(OSError):  # SQLite says better what is wrong
+            database.path.touch(mode=0o600)  # people's names and results; its log is made alike
     with database.transaction() as tx:
         config.attributes["connection"] = tx.connection
         command.upgrade(config, "head")
@@ -61,7 +65,8 @@ def check(database: Database) -> None:
     """Raise `SchemaVersionError`, saying what to do, unless database and code fit."""
     found = current(database)
     if found is None:
-        raise SchemaVersionError("The database is empty. Run: coursebell init")
+        where = database.path or database.url_without_password
+        raise SchemaVersionError(f"The database {where} is empty. Run: coursebell init")
     _refuse_newer(found)
     if found != newest():
         raise SchemaVersionError(

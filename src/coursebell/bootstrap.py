@@ -1,4 +1,8 @@
-"""The only wiring: settings become a registrar, an app, a dispatcher."""
+"""The only wiring: settings become a registrar, an app, a dispatcher.
+
+Each process loads only what it runs, because loading takes most of starting: the API no libcurl,
+the dispatcher no web framework, and the supervisor, for which all others wait, neither.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +18,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coursebell import logs
 from coursebell.domain.addresses import AddressRules
 from coursebell.domain.model import Source
 from coursebell.errors import ConfigurationError
-from coursebell.metrics import Metrics
-from coursebell.schedule import Schedule
-from coursebell.services import deliveries, dispatching, import_jobs
-from coursebell.services.imports import REST
+from coursebell.metrics import Backlog, Metrics
 from coursebell.services.registrar import Registrar
 from coursebell.settings import LogFormat, Settings, unknown_variables, variable
 from coursebell.storage import migrations
 from coursebell.storage.database import Database
-from coursebell.storage.waking import OnlyDispatcher, hang_bell
+
+if TYPE_CHECKING:
+    from coursebell.storage.waking import OnlyDispatcher
 
 _log = logs.logger("bootstrap")
 
@@ -80,7 +84,13 @@ def ready_registrar(settings: Settings) -> Iterator[tuple[Registrar, Metrics]]:
     Raises `SchemaVersionError` where the schema does not fit, `ConfigurationError` where there is
     no key to seal with.
     """
-    metrics = Metrics(lambda: deliveries.measure_backlog(registrar, datetime.now(UTC)))
+
+    def measure() -> Backlog:
+        from coursebell.services import deliveries  # noqa: PLC0415
+
+        return deliveries.measure_backlog(registrar, datetime.now(UTC))
+
+    metrics = Metrics(measure)
     registrar = open_registrar(settings, metrics)
     with closing(registrar.database) as database:
         migrations.check(database)
@@ -103,7 +113,6 @@ def settle_memory() -> None:
 def run_api(settings: Settings, listener: socket.socket) -> None:
     """Serve the REST API on `listener` until SIGTERM or SIGINT. Belongs in a main thread."""
     gc.disable()  # until it is settled
-    # each process loads what it runs: the dispatcher no web framework, the API no libcurl
     import uvicorn  # noqa: PLC0415
 
     from coursebell.web.app import create_app  # noqa: PLC0415
@@ -144,6 +153,9 @@ def run_dispatcher(
     gc.disable()  # until it is settled
     from coursebell.delivery.client import Client  # noqa: PLC0415
     from coursebell.delivery.dispatcher import Dispatcher  # noqa: PLC0415
+    from coursebell.schedule import Schedule  # noqa: PLC0415
+    from coursebell.services import dispatching  # noqa: PLC0415
+    from coursebell.storage.waking import hang_bell  # noqa: PLC0415
 
     with ExitStack() as stack:
         registrar, metrics = stack.enter_context(ready_registrar(settings))
@@ -185,6 +197,9 @@ def run_imports(settings: Settings) -> None:
 
     Belongs in a main thread.
     """
+    from coursebell.services import import_jobs  # noqa: PLC0415
+    from coursebell.services.imports import REST  # noqa: PLC0415
+
     stop = threading.Event()
     for number in _STOP_SIGNALS:
         signal.signal(number, lambda *_: stop.set())
@@ -260,6 +275,8 @@ def _stop_signals() -> Iterator[int]:
 
 def _become_only_dispatcher(path: Path, takeover_seconds: float) -> OnlyDispatcher:
     """Raises `ConfigurationError` when another one stays."""
+    from coursebell.storage.waking import OnlyDispatcher  # noqa: PLC0415
+
     deadline = time.monotonic() + takeover_seconds
     while True:
         try:

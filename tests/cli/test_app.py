@@ -1,20 +1,22 @@
 """The `coursebell` command as a whole: help, errors, and that every command is documented."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer.main
 
-from coursebell.cli.app import app, run
+from coursebell.cli.app import everything, run, servers
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/cli.md"
 
 
 def commands() -> Iterator[tuple[str, object]]:
     """Every visible command with its full name, groups left out."""
-    yield from _commands_of("coursebell", typer.main.get_command(app))
+    yield from _commands_of("coursebell", typer.main.get_command(everything()))
 
 
 def _commands_of(name: str, command: object) -> Iterator[tuple[str, object]]:
@@ -81,5 +83,35 @@ def test_every_command_and_option_is_in_the_reference(name):
 def test_the_global_options_are_in_the_reference():
     text = REFERENCE.read_text()
 
-    for parameter in typer.main.get_command(app).params:
+    for parameter in typer.main.get_command(everything()).params:
         assert all(f"`{option}" in text for option in parameter.opts)
+
+
+def test_the_supervisor_starts_without_loading_what_only_others_run():
+    script = """
+import sys
+from coursebell.cli import app
+try:
+    app.run(["serve", "--help"])
+finally:
+    print(*sorted(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    shown, _, last = done.stdout.rstrip("\n").rpartition("\n")
+    loaded = set(last.split())
+    assert "--api-workers" in shown
+    assert {"coursebell.cli.serve", "coursebell.bootstrap"} <= loaded
+    others = {"coursebell.schedule", "coursebell.cli.accounts", "fastapi", "pycurl", "psycopg"}
+    assert not loaded & others
+
+
+def test_the_commands_of_servers_are_the_same_alone():
+    alone, among = (typer.main.get_command(each()).commands for each in (servers, everything))
+
+    assert set(alone) == {"serve", "dispatch", "api", "import-jobs"}
+    for name, command in alone.items():
+        assert [each.name for each in command.params] == [each.name for each in among[name].params]
+        assert command.hidden == among[name].hidden

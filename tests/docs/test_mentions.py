@@ -7,7 +7,7 @@ import typer
 from fastapi.routing import iter_route_contexts
 
 from check_docs import check_index
-from coursebell.cli.app import app as command_line
+from coursebell.cli.app import everything
 from coursebell.metrics import Metrics
 from coursebell.settings import TEST_PREFIX, Settings, variable
 from coursebell.web.app import create_app
@@ -25,7 +25,7 @@ CALLS = {
 
 def commands() -> set[str]:
     known = set()
-    for name, command in typer.main.get_command(command_line).commands.items():
+    for name, command in typer.main.get_command(everything()).commands.items():
         known.add(name)
         known |= {f"{name} {each}" for each in getattr(command, "commands", {})}
     return known

@@ -223,7 +223,7 @@ def test_a_writer_gets_its_turn_beside_a_process_that_hardly_pauses(sqlite_url):
     with ThreadPoolExecutor(2) as threads:
         busy = threads.submit(keep_busy)
         try:
-            # each look meets a pause one time in fifty: looking every tenth of a second takes minutes
+            # one look in fifty meets a pause: a look every tenth of a second would take minutes
             threads.submit(write, 10).result(timeout=10)
         finally:
             stop.set()

@@ -9,56 +9,82 @@ from typing import Annotated
 
 import typer
 
-from coursebell.cli import (
-    accounts,
-    archives,
-    backup,
-    check_receiver,
-    demo,
-    doctor,
-    imports,
-    listen,
-    reconcile,
-    schema,
-    serve,
-    webhooks,
-)
+from coursebell.cli import serve
 from coursebell.cli.context import Invocation
 from coursebell.errors import CoursebellError
 
 FAILURE = 1
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
-app = typer.Typer(
-    name="coursebell",
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-)
-app.command()(accounts.init)
-app.command()(serve.serve)
-app.command()(serve.dispatch)
-app.command(hidden=True)(serve.api)
-app.command("import-jobs", hidden=True)(serve.import_jobs)
-app.add_typer(schema.app, name="db")
-app.command()(doctor.doctor)
-app.add_typer(accounts.users, name="user")
-app.add_typer(accounts.tokens, name="token")
-app.add_typer(webhooks.app, name="webhook")
-app.command()(reconcile.reconcile)
-app.add_typer(imports.app, name="import")
-app.command()(backup.backup)
-app.command()(archives.export)
-app.command("import-archive")(archives.import_archive)
-app.command()(listen.listen)
-app.command("check-receiver")(check_receiver.check_receiver)
-app.command()(demo.demo)
+_NAME = "coursebell"
+_SERVERS = ("serve", "dispatch", "api", "import-jobs")
+
+
+def everything() -> typer.Typer:
+    """All commands."""
+    from coursebell.cli import (  # noqa: PLC0415 - `servers` is there not to load them
+        accounts,
+        archives,
+        backup,
+        check_receiver,
+        demo,
+        doctor,
+        imports,
+        listen,
+        reconcile,
+        schema,
+        webhooks,
+    )
+
+    app = _application()
+    app.command()(accounts.init)
+    _add_servers(app)
+    app.add_typer(schema.app, name="db")
+    app.command()(doctor.doctor)
+    app.add_typer(accounts.users, name="user")
+    app.add_typer(accounts.tokens, name="token")
+    app.add_typer(webhooks.app, name="webhook")
+    app.command()(reconcile.reconcile)
+    app.add_typer(imports.app, name="import")
+    app.command()(backup.backup)
+    app.command()(archives.export)
+    app.command("import-archive")(archives.import_archive)
+    app.command()(listen.listen)
+    app.command("check-receiver")(check_receiver.check_receiver)
+    app.command()(demo.demo)
+    return app
+
+
+def servers() -> typer.Typer:
+    """The commands of processes that run all the time: they start without loading the others."""
+    app = _application()
+    _add_servers(app)
+    return app
+
+
+def _application() -> typer.Typer:
+    app = typer.Typer(
+        name=_NAME,
+        add_completion=False,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(coursebell)
+    return app
+
+
+def _add_servers(app: typer.Typer) -> None:
+    app.command()(serve.serve)
+    app.command()(serve.dispatch)
+    app.command(hidden=True)(serve.api)
+    app.command("import-jobs", hidden=True)(serve.import_jobs)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Carry out a command line and return the exit code: 0 done, 1 failed, 2 not understood."""
+    app = servers() if arguments and arguments[0] in _SERVERS else everything()
     try:
-        code = app(list(arguments) or ["--help"], prog_name="coursebell", standalone_mode=False)
+        code = app(list(arguments) or ["--help"], prog_name=_NAME, standalone_mode=False)
     except typer.TyperException as exc:
         return _complain(_explained(exc), exc.exit_code)
     except CoursebellError as exc:
@@ -72,7 +98,7 @@ def _explained(exc: typer.TyperException) -> str:
     """What was not understood, and the help of the command that did not understand it."""
     message = exc.format_message().replace("Value error, ", "")
     context = getattr(exc, "ctx", None)
-    command = app.info.name if context is None else context.command_path
+    command = _NAME if context is None else context.command_path
     return f"{message} See: {command} --help"
 
 
@@ -87,7 +113,6 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 Typer's callback
         raise typer.Exit
 
 
-@app.callback()
 def coursebell(
     context: typer.Context,
     *,

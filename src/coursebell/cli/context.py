@@ -11,7 +11,6 @@ import typer
 
 from coursebell import bootstrap
 from coursebell.domain.model import Actor
-from coursebell.services import organizations
 from coursebell.services.registrar import Registrar
 from coursebell.settings import Settings
 from coursebell.storage import migrations
@@ -43,6 +42,8 @@ class Invocation:
 
         Raises `SchemaVersionError`, `NotFoundError`.
         """
+        from coursebell.services import organizations  # noqa: PLC0415 - servers do without
+
         with self.registrar() as registrar:
             migrations.check(registrar.database)
             organization = organizations.choose_organization(registrar, self.organization)

@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 PYTHONS ?= python3.11 python3 python
 # How many processes run the tests (`make test WORKERS=0`: none besides pytest): one more than there
 # are cores, because the tests of real processes wait as long as they work.
-WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1)))
 # `make lock LOCK=--upgrade` takes the newest of everything, otherwise pins stay where they fit.
 LOCK ?=
 # How long `make soak` goes on.

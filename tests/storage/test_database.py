@@ -97,6 +97,11 @@ def test_what_was_opened_on_a_read_only_disk_is_written_when_the_disk_can_be(
             assert disk.inside(lambda: count(database)) == 0  # reading goes on, and is kept ready
             with pytest.raises(UnavailableError, match="readonly"):
                 disk.inside(add)
+        with ExitStack() as meanwhile:  # somebody reads, and gives the connection back later
+            reading = disk.inside(lambda: meanwhile.enter_context(database.snapshot()))
+            reading.execute(sa.select(organizations))
+            with pytest.raises(UnavailableError, match="readonly"):
+                disk.inside(add)
         disk.make_writable()
 
         disk.inside(add)  # nothing of the connections before is left
@@ -223,7 +228,7 @@ def test_a_writer_gets_its_turn_beside_a_process_that_hardly_pauses(sqlite_url):
     with ThreadPoolExecutor(2) as threads:
         busy = threads.submit(keep_busy)
         try:
-            # one look in fifty meets a pause: a look every tenth of a second would take minutes
+            # one look in fifty meets a pause: a look every tenth of a second takes half a minute
             threads.submit(write, 10).result(timeout=10)
         finally:
             stop.set()

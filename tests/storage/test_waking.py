@@ -37,7 +37,6 @@ database.close()
 HOLD = """
 import sys, time
 from pathlib import Path
-from coursebell.storage.notifications import NotifyBell
 from coursebell.storage.waking import OnlyDispatcher
 only = OnlyDispatcher(Path(sys.argv[1]))
 print("held", flush=True)

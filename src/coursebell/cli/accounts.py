@@ -55,7 +55,8 @@ def init(
         new = NewOrganization(name=invocation.organization or organization, zone=zone)
         admin = NewUser(first_name="First", last_name="Administrator", email=email, role=Role.ADMIN)
         founded = organizations.found(registrar, new, admin, clock())
-    _tell(founded, invocation)
+        kept = registrar.database.path or registrar.database.url_without_password
+    _tell(founded, f"{kept}", invocation)
 
 
 def _prepare(registrar: Registrar) -> None:
@@ -66,8 +67,7 @@ def _prepare(registrar: Registrar) -> None:
     migrations.check(registrar.database)
 
 
-def _tell(founded: Founded, invocation: Invocation) -> None:
-    kept = invocation.settings().database_url.rpartition("@")[2].removeprefix("sqlite:///")
+def _tell(founded: Founded, kept: str, invocation: Invocation) -> None:
     say(f"Made the organization {founded.organization.name} in {kept}")
     say(f"and its administrator {founded.admin.email}.")
     chosen = invocation.database_url is not None

@@ -29,7 +29,7 @@ class WallClock:
         self._ahead = wall() - steady()
 
     def step(self) -> float:
-        """By how many seconds it was set since this was asked before; 0 when it was not."""
+        """By how many seconds it was set since this was asked before; 0 below `TOLERANCE`."""
         ahead = self._wall() - self._steady()
         step, self._ahead = ahead - self._ahead, ahead
         return step if abs(step) >= TOLERANCE else 0.0

@@ -120,7 +120,7 @@ class Database:
     def url_without_password(self) -> str:
         """As a person or another program writes it."""
         bare = self.url._replace(drivername=self.url.get_backend_name(), password=None)
-        return bare.render_as_string()
+        return bare.difference_update_query(["password", "sslpassword"]).render_as_string()
 
     @property
     def path(self) -> Path | None:
@@ -229,8 +229,22 @@ def _engine(url: URL, pool_size: int) -> sa.Engine:
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
-    sa.event.listen(engine, "handle_error", _drop_read_only)
+    sa.event.listen(engine, "handle_error", _handle_read_only)
+    _close_what_comes_back_late(engine)
     return engine
+
+
+def _close_what_comes_back_late(engine: sa.Engine) -> None:
+    """A pool that was disposed of would keep the connections that were in use then."""
+
+    @sa.event.listens_for(engine, "connect")
+    def note_pool(_connection: Any, record: Any) -> None:
+        record.info["pool"] = engine.pool
+
+    @sa.event.listens_for(engine, "checkin")
+    def compare_pool(connection: Any, record: Any) -> None:
+        if connection is not None and record.info["pool"] is not engine.pool:
+            record.invalidate()
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -260,8 +274,8 @@ def _begin_writing(connection: Connection) -> None:
     """
     driver: Any = connection.connection.driver_connection
     deadline = time.monotonic() + _BUSY_SECONDS
-    driver.execute("PRAGMA busy_timeout = 0")
     try:
+        driver.execute("PRAGMA busy_timeout = 0")
         while True:
             try:
                 driver.execute("BEGIN IMMEDIATE")
@@ -277,7 +291,7 @@ def _begin_writing(connection: Connection) -> None:
             driver.execute(f"PRAGMA busy_timeout = {round(_BUSY_SECONDS * 1000)}")
 
 
-def _drop_read_only(context: sa.engine.ExceptionContext) -> None:
+def _handle_read_only(context: sa.engine.ExceptionContext) -> None:
     if is_read_only(context.original_exception):
         context.is_disconnect = True
         if context.execution_context is not None:  # while its cursor lives, the file stays open
@@ -290,7 +304,8 @@ def is_read_only(error: BaseException) -> bool:
     """Whether SQLite may not write to the file.
 
     A file that was opened while its disk was read-only stays so for as long as this process has it
-    open at all. So no connection may be kept: neither the one with this error nor an idle one.
+    open at all. So no connection may be kept: not the one with this error, no idle one, and none
+    that reads meanwhile once it is given back.
     """
     return _code(error) == sqlite3.SQLITE_READONLY
 

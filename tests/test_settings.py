@@ -88,7 +88,11 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
-        ("DATABASE_URL", "mysql://db", "must start with sqlite:/// or postgresql://"),
+        (
+            "DATABASE_URL",
+            "mysql://db",
+            "must start with sqlite:/// or postgresql://, in --database too",
+        ),
         ("SECRET_KEY", f"{KEY},short", "each key needs at least 16 characters"),
         ("ALLOWED_NETWORKS", "loopback", "'loopback' does not appear to be an IPv4 or IPv6"),
         ("ALLOWED_NETWORKS", "10.0.0.1/8", "10.0.0.1/8 has host bits set"),

@@ -155,7 +155,7 @@ class Settings(BaseSettings):
     @classmethod
     def _known_database(cls, url: str) -> str:
         if not url.startswith(DATABASES):
-            raise ValueError("must start with sqlite:/// or postgresql://")
+            raise ValueError("must start with sqlite:/// or postgresql://, in --database too")
         return url
 
     @field_validator("public_url")

@@ -61,7 +61,7 @@ def test_init_needs_no_arguments_and_no_terminal(tmp_path: Path):
     assert second.stdout == ""
     assert second.stderr == (
         "coursebell: This database already has an organization; nothing was changed."
-        " Run: coursebell serve\n"
+        " Run: coursebell serve, with --database before it if you gave one\n"
     )
     made = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert made.keys() == {"coursebell.db", "coursebell.db.key"}

@@ -58,6 +58,13 @@ def test_what_it_does_not_understand_is_one_line_and_exit_code_2(capsys, argumen
     assert re.search(r" See: coursebell( listen| user)? --help\n", captured.err)
 
 
+def test_a_global_option_in_the_wrong_place_is_told_where_it_belongs(capsys):
+    assert run(["init", "--database", "sqlite:///school.db"]) == 2
+
+    told = "No such option: --database It stands before the command: coursebell --database ..."
+    assert told in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_every_command_gives_an_example(capsys, name):
     assert run([*name.split()[1:], "--help"]) == 0

@@ -7,8 +7,10 @@ import pytest
 
 from coursebell.cli.app import run
 from coursebell.cli.doctor import State, judge_skew
-from coursebell.services import organizations, webhooks
+from coursebell.domain.model import Attempt, DeliveryStatus
+from coursebell.services import dispatching, organizations, webhooks
 from coursebell.services.registrar import Registrar
+from coursebell.storage.claims import Recorded
 
 
 @pytest.fixture(autouse=True)
@@ -194,6 +196,37 @@ def test_a_delivery_that_nobody_takes_is_wrong(registrar, examine):
     assert code == 1
     assert findings["deliveries"]["found"].startswith("1 pending, the oldest since 3 h. One has")
     assert "coursebell serve" in findings["deliveries"]["advice"]
+
+
+def test_a_receiver_that_fails_is_noted(registrar, examine):
+    wait_for_a_delivery_since(registrar, timedelta())
+    now = datetime.now(UTC)
+    (claimed,) = dispatching.claim(registrar, {}, 1, "1" * 32, 60.0, now).claimed
+    attempt = Attempt(
+        number=1,
+        started_at=now,
+        duration_ms=1,
+        outcome="connect",
+        status_code=None,
+        address=None,
+        response_headers=None,
+        response_body=None,
+        truncated=False,
+    )
+    failed = Recorded(
+        key=claimed.key,
+        lease=claimed.lease,
+        status=DeliveryStatus.PENDING,
+        delay_seconds=60.0,
+        attempt=attempt,
+    )
+    dispatching.record(registrar, [failed], {}, now)
+
+    code, findings = examine()
+
+    assert code == 0
+    assert findings["receivers"]["state"] == "note"
+    assert "webhooks that fail: 1, of which 0 have backed off" in findings["receivers"]["found"]
 
 
 def test_a_paused_webhook_that_holds_deliveries_is_noted(registrar, examine):

@@ -106,8 +106,16 @@ def test_who_makes_the_key_file_second_takes_the_first_ones_key(tmp_path, monkey
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_key_file_that_cannot_be_made_is_named(tmp_path):
-    path = tmp_path / "missing" / "coursebell.db.key"
+def test_a_directory_that_is_missing_is_named(tmp_path):
+    missing = tmp_path / "missing"
+
+    with pytest.raises(ConfigurationError, match=f"no directory {missing}; make it"):
+        read_or_make_key_file(missing / "coursebell.db.key")
+
+
+def test_a_key_file_that_cannot_be_read_is_named(tmp_path):
+    path = tmp_path / "coursebell.db.key"
+    path.mkdir()
 
     with pytest.raises(ConfigurationError, match=r"coursebell\.db\.key cannot be used"):
         read_or_make_key_file(path)

@@ -99,6 +99,9 @@ def _explained(exc: typer.TyperException) -> str:
     message = exc.format_message().replace("Value error, ", "")
     context = getattr(exc, "ctx", None)
     command = _NAME if context is None else context.command_path
+    for option in ("--database", "--organization"):
+        if message.startswith(f"No such option: {option}"):
+            message += f" It stands before the command: {_NAME} {option} ... COMMAND."
     return f"{message} See: {command} --help"
 
 

@@ -181,15 +181,15 @@ def _deliveries(registrar: Registrar) -> Finding:
 
 def _receivers(registrar: Registrar) -> Finding:
     backlog = deliveries.measure_backlog(registrar, clock())
-    troubled = backlog.backed_off_webhooks or backlog.disabled_webhooks
+    troubled = backlog.failing_webhooks or backlog.disabled_webhooks
     if not (backlog.failed or backlog.held or troubled):
-        return _ok("receivers", "No delivery failed, none is held, every receiver answers.")
+        return _ok("receivers", "No delivery failed, none is held, all receivers accept.")
     return Finding(
         about="receivers",
         state=State.NOTE,
-        found=f"{backlog.failed} deliveries failed, {backlog.held} are held,"
-        f" {backlog.backed_off_webhooks} webhooks have backed off,"
-        f" {backlog.disabled_webhooks} are disabled.",
+        found=f"{backlog.failed} deliveries failed, {backlog.held} are held; webhooks that fail:"
+        f" {backlog.failing_webhooks}, of which {backlog.backed_off_webhooks} have backed off;"
+        f" disabled: {backlog.disabled_webhooks}.",
         advice="See why: coursebell webhook list, then coursebell webhook deliveries ID",
     )
 

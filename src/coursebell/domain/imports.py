@@ -288,7 +288,8 @@ def _check_layout(kind: ImportKind, header: Sequence[str], places: Mapping[int, 
 
 def _missing(names: str, header: Sequence[str]) -> str:
     there = ", ".join(f'"{head}"' for head in header[:20])
-    return f"No column is {names}. The table has {there}; say with a mapping which of them it is."
+    advice = "say with a mapping (--map HEADER=COLUMN, or `map` in the query) which of them it is"
+    return f"No column is {names}. The table has {there}; {advice}."
 
 
 @dataclass(slots=True)

@@ -66,7 +66,8 @@ def _found(
     people.lock_organizations(tx)
     if people.list_organizations(tx):
         raise ConflictError(
-            "This database already has an organization; nothing was changed. Run: coursebell serve"
+            "This database already has an organization; nothing was changed. "
+            "Run: coursebell serve, with --database before it if you gave one"
         )
     organization = Organization(
         id=new_id(),

@@ -122,6 +122,7 @@ class Backlog:
     disabled_webhooks: int
     oldest_pending_seconds: float  # 0 without any
     overdue_seconds: float = 0.0  # how long one has been due that nobody took
+    failing_webhooks: int = 0  # active, and the last attempt failed; those backed off among them
 
 
 def measure_backlog(tx: Transaction, now: datetime) -> Backlog:
@@ -141,9 +142,10 @@ def measure_backlog(tx: Transaction, now: datetime) -> Backlog:
         pending=pending,
         held=held,
         failed=_count_failed(tx),
-        backed_off_webhooks=_count_backed_off(tx),
+        backed_off_webhooks=_count_active(tx, webhooks.c.probe_at.is_not(None)),
         disabled_webhooks=sum(each is WebhookStatus.DISABLED for each in states.values()),
         oldest_pending_seconds=_age(tx, oldest, now),
+        failing_webhooks=_count_active(tx, webhooks.c.failing_since.is_not(None)),
     )
 
 
@@ -153,8 +155,8 @@ def _webhook_states(tx: Transaction) -> dict[str, WebhookStatus]:
     return {row.id: WebhookStatus(row.status) for row in tx.execute(query)}
 
 
-def _count_backed_off(tx: Transaction) -> int:
-    query = select(func.count()).where(IS_ACTIVE, webhooks.c.probe_at.is_not(None))
+def _count_active(tx: Transaction, condition: ColumnElement[bool]) -> int:
+    query = select(func.count()).where(IS_ACTIVE, condition)
     number: int = tx.execute(query).scalar_one()
     return number
 

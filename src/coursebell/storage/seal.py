@@ -67,6 +67,8 @@ def read_or_make_key_file(path: Path) -> str:
         if not path.exists():
             _make_key_file(path)
         key = path.read_text().strip()
+    except FileNotFoundError as exc:
+        raise ConfigurationError(f"There is no directory {path.parent}; make it first.") from exc
     except OSError as exc:
         raise ConfigurationError(f"The key file {path} cannot be used: {exc.strerror}.") from exc
     if len(key) < 32:

@@ -11,12 +11,13 @@ import typer
 
 from coursebell.cli import serve
 from coursebell.cli.context import Invocation
-from coursebell.errors import CoursebellError
+from coursebell.errors import CoursebellError, NotFoundError
 
 FAILURE = 1
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 _NAME = "coursebell"
+_LISTED = ("user", "token", "webhook")
 _SERVERS = ("serve", "dispatch", "api", "import-jobs")
 
 
@@ -88,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.TyperException as exc:
         return _complain(_explained(exc), exc.exit_code)
     except CoursebellError as exc:
-        return _complain(exc.message, FAILURE)
+        return _complain(_located(exc, arguments), FAILURE)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     return code if isinstance(code, int) else 0
@@ -103,6 +104,14 @@ def _explained(exc: typer.TyperException) -> str:
         if message.startswith(f"No such option: {option}"):
             message += f" It stands before the command: {_NAME} {option} ... COMMAND."
     return f"{message} See: {command} --help"
+
+
+def _located(exc: CoursebellError, arguments: Sequence[str]) -> str:
+    """The message; where an id is unknown, with the command that lists those that are."""
+    group = next((each for each in arguments if each in _LISTED), None)
+    if group is None or exc.message != NotFoundError().message:
+        return exc.message
+    return f"{exc.message} See those that do: {_NAME} {group} list"
 
 
 def _complain(message: str, code: int) -> int:

@@ -186,4 +186,7 @@ def test_a_webhook_that_does_not_exist_is_one_line(coursebell, command):
     code, out, err = coursebell("webhook", command, "0" * 32)
 
     assert (code, out) == (1, "")
-    assert err == "coursebell: No resource exists with the given id. See those that do: coursebell webhook list\n"
+    assert err == (
+        "coursebell: No resource exists with the given id."
+        " See those that do: coursebell webhook list\n"
+    )

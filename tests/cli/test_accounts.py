@@ -100,7 +100,7 @@ def test_init_without_a_key_leaves_postgresql_as_it_was(blank_postgres_url, caps
     assert "COURSEBELL_SECRET_KEY is not set" in capsys.readouterr().err
     assert run(["--database", blank_postgres_url, "db", "check"]) == 1
     shown = blank_postgres_url.replace("+psycopg", "")
-    told = f"coursebell: The database {shown} is empty. Run: coursebell init\n"
+    told = f"coursebell: The database is empty: {shown}. Run: coursebell init\n"
     assert capsys.readouterr().err == told
 
 
@@ -114,7 +114,7 @@ def test_before_init_a_command_says_what_to_do(blank_sqlite_url, capsys, tmp_pat
     assert run(["--database", blank_sqlite_url, "user", "list"]) == 1
 
     path = blank_sqlite_url.removeprefix("sqlite:///")
-    told = f"coursebell: The database {path} is empty. Run: coursebell init\n"
+    told = f"coursebell: The database is empty: {path}. Run: coursebell init\n"
     assert capsys.readouterr().err == told
     assert list(tmp_path.iterdir()) == []
 

@@ -16,7 +16,7 @@ def test_an_empty_database_is_upgraded_once(blank_database_url, capsys):
 
     shown = blank_database_url.removeprefix("sqlite:///").replace("+psycopg", "")
     assert capsys.readouterr().err.splitlines() == [
-        f"coursebell: The database {shown} is empty. Run: coursebell init",
+        f"coursebell: The database is empty: {shown}. Run: coursebell init",
         f"Upgraded the database from nothing to schema {newest()}.",
         f"The database has schema {newest()} already; nothing was changed.",
         f"The database has schema {newest()}, as it should.",

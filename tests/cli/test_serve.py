@@ -219,7 +219,7 @@ def test_serve_refuses_an_empty_database_in_one_line(blank_sqlite_url, secret_ke
 
     assert outcome.returncode == 1
     path = blank_sqlite_url.removeprefix("sqlite:///")
-    assert outcome.stderr == f"coursebell: The database {path} is empty. Run: coursebell init\n"
+    assert outcome.stderr == f"coursebell: The database is empty: {path}. Run: coursebell init\n"
 
 
 @pytest.mark.parametrize("option", ["--api-workers", "--dispatchers"])
@@ -287,7 +287,7 @@ def test_a_child_that_cannot_run_as_configured_says_why_and_with_which_code(
     os.close(writing)
     assert outcome.returncode == CONFIGURATION_EXIT
     path = blank_sqlite_url.removeprefix("sqlite:///")
-    assert outcome.stderr == f"coursebell: The database {path} is empty. Run: coursebell init\n"
+    assert outcome.stderr == f"coursebell: The database is empty: {path}. Run: coursebell init\n"
 
 
 def test_a_dispatcher_alone_delivers_and_serves_its_own_metrics(

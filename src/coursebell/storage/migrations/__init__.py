@@ -66,7 +66,7 @@ def check(database: Database) -> None:
     found = current(database)
     if found is None:
         where = database.path or database.url_without_password
-        raise SchemaVersionError(f"The database {where} is empty. Run: coursebell init")
+        raise SchemaVersionError(f"The database is empty: {where}. Run: coursebell init")
     _refuse_newer(found)
     if found != newest():
         raise SchemaVersionError(

@@ -63,7 +63,7 @@ def test_an_empty_database_is_not_backed_up(blank_sqlite_url, tmp_path, capsys):
     code = run(["--database", blank_sqlite_url, "backup", str(tmp_path / "copy.db")])
 
     assert code == 1
-    assert "The database is empty." in capsys.readouterr().err
+    assert "The database is empty: " in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

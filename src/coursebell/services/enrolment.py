@@ -111,8 +111,8 @@ def _load(tx: Transaction, organization_id: str, enrolments: Sequence[Enrolment]
     return _Batch(
         users=users,
         offerings=ruled,
-        active=dict(registrations.active_attempts(tx, pairs)) if pairs else {},
-        attempts=dict(registrations.last_attempts(tx, pairs)) if pairs else {},
+        active=dict(registrations.active_attempts(tx, pairs)),
+        attempts=dict(registrations.last_attempts(tx, pairs)),
         to_agree=agreements.list_outstanding(tx, organization_id, own) if own else {},
     )
 

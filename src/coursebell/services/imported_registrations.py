@@ -120,8 +120,8 @@ class RegistrationImporter:
             if user_id in self._users and offering_id in self._offerings
             if user_id is not None and offering_id is not None
         }
-        self._attempts = dict(registrations.last_attempts(tx, pairs)) if pairs else {}
-        self._active = dict(registrations.active_attempts(tx, pairs)) if pairs else {}
+        self._attempts = dict(registrations.last_attempts(tx, pairs))
+        self._active = dict(registrations.active_attempts(tx, pairs))
 
     def _user(self, line: Line) -> str:
         found = self._user_ids.find(line)

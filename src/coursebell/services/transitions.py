@@ -223,7 +223,7 @@ def _load(
             with_responses=any(each.command in _ABOUT_ELEMENTS for each in requests),
         ),
         users=people.list_users_by_id(tx, organization_id, {row.user_id for row in rows.values()}),
-        active=dict(registrations.active_attempts(tx, reopened)) if reopened else {},
+        active=dict(registrations.active_attempts(tx, reopened)),
         arriving={each.id for each in new},
         changed={},
         standings={},

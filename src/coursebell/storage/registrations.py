@@ -6,7 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, String, bindparam, func, select, text, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    String,
+    and_,
+    bindparam,
+    func,
+    select,
+    text,
+    update,
+)
 
 from coursebell.domain.lists import Page, RegistrationFilters, Slice
 from coursebell.domain.model import MoveOn, Policy, Registration, Source, Status
@@ -14,7 +25,7 @@ from coursebell.domain.transcripts import Taken
 from coursebell.storage.columns import is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import equals, in_range, slice_of
-from coursebell.storage.prepared import Batch, Prepared, among, insertion
+from coursebell.storage.prepared import Batch, Given, Prepared, among, insertion
 from coursebell.storage.tables import courses, offerings, registrations
 
 
@@ -102,25 +113,41 @@ def _read_titled(row: Row[Any]) -> TitledRegistration:
 
 def active_attempts(tx: Transaction, pairs: set[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
     """The id of the active registration of each (user, offering) that has one."""
-    query = select(registrations.c.id, registrations.c.user_id, registrations.c.offering_id).where(
-        tuple_(registrations.c.user_id, registrations.c.offering_id).in_(pairs),
-        is_exactly(registrations.c.status, Status.ACTIVE),
-    )
-    return {(row.user_id, row.offering_id): row.id for row in tx.execute(query)}
+    return {(row.user_id, row.offering_id): row.id for row in _ACTIVE.returned(tx, pairs)}
 
 
 def last_attempts(tx: Transaction, pairs: set[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
     """The highest attempt number of each (user, offering) that has any."""
-    query = (
+    return {(row.user_id, row.offering_id): row.attempt for row in _LAST.returned(tx, pairs)}
+
+
+# one by one, because SQLite would read all that there is to look for a set of pairs
+_PAIR = {"user_id": registrations.c.user_id, "offering_id": registrations.c.offering_id}
+
+
+def _is_of_pair(given: Given) -> ColumnElement[bool]:
+    its = registrations.c
+    return and_(its.user_id == given["user_id"], its.offering_id == given["offering_id"])
+
+
+_ACTIVE = Batch(
+    _PAIR,
+    lambda given: select(
+        registrations.c.id, registrations.c.user_id, registrations.c.offering_id
+    ).where(_is_of_pair(given), is_exactly(registrations.c.status, Status.ACTIVE)),
+)
+_LAST = Batch(
+    _PAIR,
+    lambda given: (
         select(
             registrations.c.user_id,
             registrations.c.offering_id,
             func.max(registrations.c.attempt).label("attempt"),
         )
-        .where(tuple_(registrations.c.user_id, registrations.c.offering_id).in_(pairs))
+        .where(_is_of_pair(given))
         .group_by(registrations.c.user_id, registrations.c.offering_id)
-    )
-    return {(row.user_id, row.offering_id): row.attempt for row in tx.execute(query)}
+    ),
+)
 
 
 def active_ids_of_user(tx: Transaction, organization_id: str, user_id: str) -> list[str]:

@@ -1,5 +1,6 @@
 """What runs all the time reads only what it needs, however much history there is."""
 
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +10,12 @@ import sqlalchemy as sa
 
 from coursebell.domain.completion import Command
 from coursebell.domain.events import EventName
+from coursebell.domain.imports import Done, ImportKind
 from coursebell.domain.lists import EventFilters
 from coursebell.domain.model import new_id
 from coursebell.domain.samples import sample_event
-from coursebell.services import webhooks
+from coursebell.services import dispatching, webhooks
+from coursebell.services.imports import Import, Plan
 from coursebell.storage import (
     chains,
     claims,
@@ -252,6 +255,67 @@ def test_a_page_of_the_feed_is_one_range_of_an_index(school):
     )
     assert "Sort" not in plans[0]
     assert "TEMP B-TREE" not in plans[0]
+
+
+@contextmanager
+def statements_of(database: Database) -> Iterator[list[str]]:
+    """What SQLite is told by new connections inside, with the values in it."""
+    told: list[str] = []
+
+    def listen(connection, _record):
+        connection.set_trace_callback(told.append)
+
+    database._engine.dispose()
+    sa.event.listen(database._engine, "connect", listen)
+    try:
+        yield told
+    finally:
+        sa.event.remove(database._engine, "connect", listen)
+        database._engine.dispose()
+
+
+GROWING = ("registrations", "events", "deliveries", "attempts", "audit", "external_keys", "users")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_on_sqlite_no_use_case_reads_all_of_a_table_that_grows(school):
+    school.webhook()
+    offering = school.offering()
+    others = [
+        school.user() for _ in range(20)
+    ]  # of one alone SQLite looks up what it scans for many
+    table = "externalKey,user,offering,status,grade,endDate\n" + "".join(
+        f"k{number},{each.email},{offering.title},completed,81,2020-01-02\n"
+        for number, each in enumerate(others)
+    )
+    plan = Plan(kind=ImportKind.REGISTRATIONS, mapping={"user": "email"})
+
+    with statements_of(school.database) as told:
+        registration = school.registration(offering=offering)
+        school.ask(registration, Command.GRADE, grade="80")
+        school.ask(registration, Command.REOPEN)
+        school.ask(registration, Command.EJECT)
+        school.registration(offering=offering)  # another's
+        running = Import(school.registrar, school.operator, plan, io.BytesIO(table.encode()))
+        steps = list(running.steps(lambda: NOW))
+        with school.database.snapshot() as tx:
+            filters = EventFilters()
+            feed.list_between(tx, school.organization.id, filters, after=0, until=9, limit=9)
+        batch = dispatching.claim(school.registrar, {}, 10, "1" * 32, 60.0, NOW)
+        dispatching.give_back(school.registrar, {each.key: "1" * 32 for each in batch.claimed}, NOW)
+
+    assert [(dict(step.counts), step.problems) for step in steps] == [({Done.CREATED: 20}, [])]
+    assert batch.claimed
+    scans = rf"^SCAN ({'|'.join(GROWING)})\b(?!.* deliveries_(due|waiting)\b)"
+    reading = [each for each in told if each.startswith(("SELECT", "UPDATE", "DELETE", "WITH"))]
+    assert any("max(registrations.attempt)" in each for each in reading)
+    with school.database.snapshot() as tx:
+        for statement in reading:
+            explained = tx.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")
+            steps_of_plan = "\n".join(row[-1] for row in explained)
+            assert not re.search(scans, steps_of_plan, re.MULTILINE), (
+                f"{statement}\n{steps_of_plan}"
+            )
 
 
 def assert_matches(plan: str, pattern: str) -> None:

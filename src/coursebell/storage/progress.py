@@ -16,7 +16,6 @@ from sqlalchemy import (
     insert,
     null,
     select,
-    tuple_,
     update,
 )
 
@@ -142,9 +141,16 @@ def insert_exemptions(tx: Transaction, organization_id: str, new: Sequence[Exemp
 
 
 def delete_exemptions(tx: Transaction, pairs: set[Pair]) -> None:
-    if pairs:
-        of_pair = tuple_(exemptions.c.registration_id, exemptions.c.element_id)
-        tx.execute(delete(exemptions).where(of_pair.in_(pairs)))
+    _DELETE_EXEMPTIONS.run(tx, pairs)
+
+
+_DELETE_EXEMPTIONS = Batch(
+    {"registration_id": exemptions.c.registration_id, "element_id": exemptions.c.element_id},
+    lambda given: delete(exemptions).where(
+        exemptions.c.registration_id == given["registration_id"],
+        exemptions.c.element_id == given["element_id"],
+    ),
+)
 
 
 def list_exemptions(

@@ -9,7 +9,7 @@ from sqlalchemy import Row, delete, exists, insert, select, update
 
 from coursebell.domain.lists import CategoryFilters, CourseFilters, Page, Slice
 from coursebell.domain.model import Course, MoveOn, OfferingCategory
-from coursebell.storage.columns import contains_word
+from coursebell.storage.columns import belongs_to, contains_word
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import has_text, in_range, slice_of
 from coursebell.storage.tables import (
@@ -95,7 +95,7 @@ def ids_by_title(
 def known_courses(tx: Transaction, organization_id: str, wanted: set[str]) -> set[str]:
     """Those ids among `wanted` that are courses."""
     query = select(courses.c.id).where(
-        courses.c.organization_id == organization_id, courses.c.id.in_(wanted)
+        belongs_to(courses.c.organization_id, organization_id), courses.c.id.in_(wanted)
     )
     return set(tx.execute(query).scalars())
 

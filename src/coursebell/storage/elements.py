@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, exists, inse
 
 from coursebell.domain.elements import AttemptsPolicy, Element, ElementStatus, ElementType
 from coursebell.domain.lists import ElementFilters, Page, Slice
-from coursebell.storage.columns import is_exactly
+from coursebell.storage.columns import belongs_to, is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import equals, has_text, slice_of
 from coursebell.storage.prepared import Prepared, among
@@ -121,7 +121,7 @@ def active_elements(
 _ACTIVE = Prepared(
     select(elements)
     .where(
-        elements.c.organization_id == bindparam("organization_id"),
+        belongs_to(elements.c.organization_id, bindparam("organization_id")),
         among(elements.c.course_id, "ids"),
         is_exactly(elements.c.status, ElementStatus.ACTIVE),
     )
@@ -132,7 +132,7 @@ _ACTIVE = Prepared(
 def questions_of(tx: Transaction, organization_id: str, element_ids: set[str]) -> Mapping[str, str]:
     """What those of them ask that ask something."""
     query = select(elements.c.id, elements.c.question).where(
-        elements.c.organization_id == organization_id,
+        belongs_to(elements.c.organization_id, organization_id),
         elements.c.id.in_(element_ids),
         elements.c.question.is_not(None),
     )

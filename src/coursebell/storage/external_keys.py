@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import String, and_, bindparam, delete, select, update
 
+from coursebell.storage.columns import belongs_to
 from coursebell.storage.database import Transaction
 from coursebell.storage.prepared import Batch, Prepared, among, insertion
 from coursebell.storage.tables import external_keys
@@ -56,7 +57,7 @@ def linked_subjects(tx: Transaction, organization_id: str, subject_ids: Iterable
 
 _LINKED = Prepared(
     select(external_keys.c.subject_id, external_keys.c.external_key).where(
-        external_keys.c.organization_id == bindparam("organization_id"),
+        belongs_to(external_keys.c.organization_id, bindparam("organization_id")),
         among(external_keys.c.subject_id, "subject_ids"),
     )
 )
@@ -114,7 +115,7 @@ def forget_keys(tx: Transaction, organization_id: str, subject_ids: Iterable[str
 
 _FORGET = Prepared(
     delete(external_keys).where(
-        external_keys.c.organization_id == bindparam("organization_id"),
+        belongs_to(external_keys.c.organization_id, bindparam("organization_id")),
         among(external_keys.c.subject_id, "subject_ids"),
     )
 )

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from coursebell.domain.elements import ElementStatus
 from coursebell.domain.lists import OfferingFilters, Page, Slice
 from coursebell.domain.model import MoveOn, Offering, Policy, Status
-from coursebell.storage.columns import contains_word, is_exactly
+from coursebell.storage.columns import belongs_to, contains_word, is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import has_text, in_range, slice_of
 from coursebell.storage.prepared import Prepared, among
@@ -95,7 +95,7 @@ _RULED = Prepared(
     )
     .join(courses, courses.c.id == offerings.c.course_id)
     .where(
-        offerings.c.organization_id == bindparam("organization_id"),
+        belongs_to(offerings.c.organization_id, bindparam("organization_id")),
         among(offerings.c.id, "ids"),
     )
 )

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import Row, Select, and_, bindparam, func, insert, select, text, union, update
 
 from coursebell.domain.lists import Page, Slice, UserFilters
 from coursebell.domain.model import Organization, Role, SignIn, User
+from coursebell.storage.columns import belongs_to
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import equals, has_text, in_range, slice_of
 from coursebell.storage.prepared import Prepared, among
@@ -207,7 +208,7 @@ def list_users_by_id(
 
 _BY_ID = Prepared(
     select(*USER_COLUMNS).where(
-        users.c.organization_id == bindparam("organization_id"), among(users.c.id, "ids")
+        belongs_to(users.c.organization_id, bindparam("organization_id")), among(users.c.id, "ids")
     )
 )
 
@@ -219,7 +220,7 @@ def lock_living_users(
     query = (
         select(*USER_COLUMNS)
         .where(
-            users.c.organization_id == organization_id,
+            belongs_to(users.c.organization_id, organization_id),
             users.c.id.in_(user_ids),
             users.c.deleted_at.is_(None),
         )
@@ -240,12 +241,17 @@ class Names:
 
 def list_names(tx: Transaction, organization_id: str, wanted: set[str]) -> list[Names]:
     """Of the living users whose e-mail address or username is among `wanted`, folded."""
-    query = select(users.c.id, users.c.email_folded, users.c.username_folded).where(
-        users.c.organization_id == organization_id,
-        users.c.deleted_at.is_(None),
-        or_(users.c.email_folded.in_(wanted), users.c.username_folded.in_(wanted)),
+    # a statement for each, because SQLite would search by neither
+    by_email, by_username = (
+        select(users.c.id, users.c.email_folded, users.c.username_folded).where(
+            users.c.organization_id == organization_id,
+            users.c.deleted_at.is_(None),
+            column.in_(wanted),
+        )
+        for column in (users.c.email_folded, users.c.username_folded)
     )
-    return [Names(row.id, row.email_folded, row.username_folded) for row in tx.execute(query)]
+    rows = tx.execute(union(by_email, by_username))
+    return [Names(row.id, row.email_folded, row.username_folded) for row in rows]
 
 
 def fold(name: str) -> str:

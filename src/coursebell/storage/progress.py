@@ -22,6 +22,7 @@ from sqlalchemy import (
 from coursebell.domain.elements import Exemption, Work
 from coursebell.domain.grading import Standing
 from coursebell.domain.model import Source
+from coursebell.storage.columns import belongs_to
 from coursebell.storage.database import Transaction
 from coursebell.storage.prepared import Batch, Prepared, among, insertion
 from coursebell.storage.standings import standing_from, standing_to
@@ -113,7 +114,7 @@ def _work_of(response: ColumnElement[str | None]) -> Prepared:
     return Prepared(
         select(*others, response.label("response"))
         .where(
-            work.c.organization_id == bindparam("organization_id"),
+            belongs_to(work.c.organization_id, bindparam("organization_id")),
             among(work.c.registration_id, "ids"),
         )
         .order_by(work.c.registration_id, work.c.element_id, work.c.number)
@@ -162,7 +163,7 @@ def list_exemptions(
 
 _EXEMPTIONS = Prepared(
     select(exemptions).where(
-        exemptions.c.organization_id == bindparam("organization_id"),
+        belongs_to(exemptions.c.organization_id, bindparam("organization_id")),
         among(exemptions.c.registration_id, "ids"),
     )
 )

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from coursebell.domain.lists import Page, RegistrationFilters, Slice
 from coursebell.domain.model import MoveOn, Policy, Registration, Source, Status
 from coursebell.domain.transcripts import Taken
-from coursebell.storage.columns import is_exactly
+from coursebell.storage.columns import belongs_to, is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import equals, in_range, slice_of
 from coursebell.storage.prepared import Batch, Given, Prepared, among, insertion
@@ -75,7 +75,7 @@ def lock_registrations(
 _LOCK = Prepared(
     select(registrations)
     .where(
-        registrations.c.organization_id == bindparam("organization_id"),
+        belongs_to(registrations.c.organization_id, bindparam("organization_id")),
         among(registrations.c.id, "ids"),
     )
     .order_by(registrations.c.key)

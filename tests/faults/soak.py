@@ -213,7 +213,8 @@ class Soak:
         for kind, code in self._codes.items():
             if code:
                 log = self._directory / kind / "kit.log"
-                print(f"{kind}: the kit itself failed: {log.read_text()[-2000:]}")
+                told = log.read_text()[-2000:]
+                print(f"{kind}: the kit itself failed with {code}: {told}")
         if good:
             shutil.rmtree(self._directory)
             print(f"\nsoak: all books balance after {seconds / 60:.1f} minutes.")

@@ -95,5 +95,5 @@ def test_every_field_stands_in_the_section_of_its_resource(section):
 
 
 def test_every_status_of_an_error_is_explained():
-    for status in {str(status.value) for _, status in STATUSES} | {"405", "429"}:
+    for status in {str(status.value) for _, status in STATUSES} | {"405"}:
         assert f"| {status} |" in SECTIONS["Errors"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import sqlite3
 import threading
@@ -284,7 +285,8 @@ def _begin_writing(connection: Connection) -> None:
                     break
             else:
                 return
-            time.sleep(_POLL_SECONDS)
+            # time.sleep waits until an absolute time, which fails where the clock is being set
+            select.select((), (), (), _POLL_SECONDS)
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # for what SQLAlchemy makes of the error
     finally:
         with suppress(sqlite3.ProgrammingError):  # closed, after an error that makes it useless

@@ -164,7 +164,8 @@ class Soak:
     def _follow(self, kind: str) -> None:
         directory = self._directory / kind
         directory.mkdir()
-        command = [sys.executable, "-m", "faults.soak", "--play", kind]
+        # should it die of a signal, it says where
+        command = [sys.executable, "-X", "faulthandler", "-m", "faults.soak", "--play", kind]
         command += ["--minutes", str(self._minutes), "--seed", str(self._seed)]
         command += ["--directory", str(directory)]
         environment = os.environ | {"PYTHONPATH": ":".join(map(str, self._code()))}

@@ -11,9 +11,9 @@ from sqlalchemy import Row, bindparam, select
 
 from coursebell.domain.lists import AuditFilters, Page, Slice
 from coursebell.domain.model import Actor, ActorKind, new_id
-from coursebell.storage.columns import Instant
+from coursebell.storage.columns import Instant, belongs_to
 from coursebell.storage.database import Transaction
-from coursebell.storage.lists import equals, in_range, slice_of
+from coursebell.storage.lists import equals, in_range, is_listed, slice_of
 from coursebell.storage.prepared import insertion
 from coursebell.storage.tables import audit
 
@@ -90,7 +90,9 @@ def list_changes_of(tx: Transaction, organization_id: str, subject_id: str) -> l
     """Everything that was done to one subject, oldest first."""
     query = (
         select(audit)
-        .where(audit.c.organization_id == organization_id, audit.c.subject_id == subject_id)
+        .where(
+            belongs_to(audit.c.organization_id, organization_id), audit.c.subject_id == subject_id
+        )
         .order_by(audit.c.key)
     )
     return [read_entry(row) for row in tx.execute(query)]
@@ -103,7 +105,7 @@ def list_changes(
     query = (
         select(audit)
         .where(
-            audit.c.organization_id == organization_id,
+            is_listed(audit.c.organization_id, organization_id, by=(filters.subject_id,)),
             equals(audit.c.actor, filters.actor),
             equals(audit.c.user_id, filters.user_id),
             equals(audit.c.action, filters.action),

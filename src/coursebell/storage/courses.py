@@ -61,7 +61,7 @@ def delete_course(tx: Transaction, organization_id: str, course_id: str) -> None
 def course_has_registrations(tx: Transaction, organization_id: str, course_id: str) -> bool:
     query = select(
         exists().where(
-            registrations.c.organization_id == organization_id,
+            belongs_to(registrations.c.organization_id, organization_id),
             registrations.c.offering_id == offerings.c.id,
             offerings.c.course_id == course_id,
         )

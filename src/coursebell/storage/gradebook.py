@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, Select, exists, select, text, true
 from coursebell.domain.elements import Element, ElementStatus
 from coursebell.domain.lists import GradebookFilters, Page, Slice
 from coursebell.domain.model import Registration, Status
-from coursebell.storage.columns import is_exactly
+from coursebell.storage.columns import belongs_to, is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.elements import read_element
 from coursebell.storage.lists import equals, has_text, slice_of
@@ -82,7 +82,7 @@ def _enrolled(organization_id: str, offering_id: str, filters: GradebookFilters)
         )
         .join(users, users.c.id == registrations.c.user_id)
         .where(
-            registrations.c.organization_id == organization_id,
+            belongs_to(registrations.c.organization_id, organization_id),
             registrations.c.offering_id == offering_id,
             equals(registrations.c.status, filters.status),
             has_text(users.c.first_name + " " + users.c.last_name, filters.name),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Row, Select, and_, true
 
 from coursebell.domain.instants import InstantRange
 from coursebell.domain.lists import Page, Slice
-from coursebell.storage.columns import contains_text
+from coursebell.storage.columns import belongs_to, contains_text
 from coursebell.storage.database import Transaction
 
 T = TypeVar("T")
@@ -33,6 +33,13 @@ def in_range(column: ColumnElement[Any], wanted: InstantRange | None) -> ColumnE
 
 def has_text(column: ColumnElement[Any], wanted: str | None) -> ColumnElement[bool]:
     return contains_text(column, wanted) if wanted else true()
+
+
+def is_listed(
+    column: ColumnElement[str], organization_id: str, *, by: Iterable[str | None]
+) -> ColumnElement[bool]:
+    """Whether a row is the organization's; one of `by` that is given finds it sooner."""
+    return belongs_to(column, organization_id) if any(by) else column == organization_id
 
 
 def equals(column: ColumnElement[Any], wanted: str | None) -> ColumnElement[bool]:

@@ -18,7 +18,7 @@ from coursebell.domain.model import DeliveryKind, DeliveryStatus, Event, Token
 from coursebell.storage.accounts import read_token
 from coursebell.storage.audit import Entry, read_entry
 from coursebell.storage.chains import PENDING, release_successors
-from coursebell.storage.columns import is_exactly
+from coursebell.storage.columns import belongs_to, is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.outbox import read_event
 from coursebell.storage.tables import (
@@ -43,7 +43,7 @@ def list_event_keys(tx: Transaction, organization_id: str, user_id: str) -> list
 def _is_about(organization_id: str, user_id: str) -> ColumnElement[bool]:
     own = select(registrations.c.id).where(registrations.c.user_id == user_id)
     return and_(
-        events.c.organization_id == organization_id,
+        belongs_to(events.c.organization_id, organization_id),
         or_(
             events.c.registration_id.in_(own),
             and_(events.c.user_id == user_id, events.c.registration_id.is_(None)),
@@ -102,7 +102,7 @@ def scrub_audit(tx: Transaction, organization_id: str, subject_ids: Collection[s
     for step in _steps(sorted(subject_ids)):
         tx.execute(
             update(audit)
-            .where(audit.c.organization_id == organization_id, audit.c.subject_id.in_(step))
+            .where(_is_of_one(organization_id, step))
             .values(before=None, after=None, reason=None)
         )
 
@@ -214,13 +214,14 @@ def list_changes(
     rows = [
         row
         for step in _steps(sorted(subject_ids))
-        for row in tx.execute(
-            select(audit).where(
-                audit.c.organization_id == organization_id, audit.c.subject_id.in_(step)
-            )
-        )
+        for row in tx.execute(select(audit).where(_is_of_one(organization_id, step)))
     ]
     return [read_entry(row) for row in sorted(rows, key=lambda row: row.key)]
+
+
+def _is_of_one(organization_id: str, subject_ids: Sequence[str]) -> ColumnElement[bool]:
+    of_organization = belongs_to(audit.c.organization_id, organization_id)
+    return and_(of_organization, audit.c.subject_id.in_(subject_ids))
 
 
 def _steps(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -172,7 +172,8 @@ _EXEMPTIONS = Prepared(
 def forget_words(tx: Transaction, organization_id: str, user_id: str) -> None:
     """What a user handed in, and what graders wrote about it, is gone; the grades stay."""
     own = select(registrations.c.id).where(
-        registrations.c.organization_id == organization_id, registrations.c.user_id == user_id
+        belongs_to(registrations.c.organization_id, organization_id),
+        registrations.c.user_id == user_id,
     )
     of_user = work.c.registration_id.in_(own)
     tx.execute(update(work).where(of_user).values(response=None, grader_comment=None))

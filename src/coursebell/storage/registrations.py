@@ -24,7 +24,7 @@ from coursebell.domain.model import MoveOn, Policy, Registration, Source, Status
 from coursebell.domain.transcripts import Taken
 from coursebell.storage.columns import belongs_to, is_exactly
 from coursebell.storage.database import Transaction
-from coursebell.storage.lists import equals, in_range, slice_of
+from coursebell.storage.lists import equals, in_range, is_listed, slice_of
 from coursebell.storage.prepared import Batch, Given, Prepared, among, insertion
 from coursebell.storage.tables import courses, offerings, registrations
 
@@ -150,10 +150,14 @@ _LAST = Batch(
 )
 
 
+def _is_of_user(organization_id: str, user_id: str) -> ColumnElement[bool]:
+    of_organization = belongs_to(registrations.c.organization_id, organization_id)
+    return and_(of_organization, registrations.c.user_id == user_id)
+
+
 def active_ids_of_user(tx: Transaction, organization_id: str, user_id: str) -> list[str]:
     query = select(registrations.c.id).where(
-        registrations.c.organization_id == organization_id,
-        registrations.c.user_id == user_id,
+        _is_of_user(organization_id, user_id),
         is_exactly(registrations.c.status, Status.ACTIVE),
     )
     return list(tx.execute(query.order_by(registrations.c.key)).scalars())
@@ -163,9 +167,7 @@ def lock_ids_of_user(tx: Transaction, organization_id: str, user_id: str) -> lis
     """All of a user's, oldest first; none of them changes before this transaction ends."""
     query = (
         select(registrations.c.id)
-        .where(
-            registrations.c.organization_id == organization_id, registrations.c.user_id == user_id
-        )
+        .where(_is_of_user(organization_id, user_id))
         .order_by(registrations.c.key)
         .with_for_update()
     )
@@ -176,19 +178,15 @@ def forget_comments(tx: Transaction, organization_id: str, user_id: str) -> None
     """What graders wrote about a user is gone; the grades stay."""
     tx.execute(
         update(registrations)
-        .where(
-            registrations.c.organization_id == organization_id, registrations.c.user_id == user_id
-        )
+        .where(_is_of_user(organization_id, user_id))
         .values(grader_comment=None)
     )
 
 
 def list_of_user(tx: Transaction, organization_id: str, user_id: str) -> list[TitledRegistration]:
     """All of a user's, oldest first."""
-    query = _titled().where(
-        registrations.c.organization_id == organization_id, registrations.c.user_id == user_id
-    )
-    return [_read_titled(row) for row in tx.execute(query.order_by(registrations.c.key))]
+    query = _titled().where(_is_of_user(organization_id, user_id)).order_by(registrations.c.key)
+    return [_read_titled(row) for row in tx.execute(query)]
 
 
 def list_taken(tx: Transaction, organization_id: str, user_id: str) -> list[Taken]:
@@ -202,10 +200,7 @@ def list_taken(tx: Transaction, organization_id: str, user_id: str) -> list[Take
         )
         .join(offerings, offerings.c.id == registrations.c.offering_id)
         .join(courses, courses.c.id == offerings.c.course_id)
-        .where(
-            registrations.c.organization_id == organization_id,
-            registrations.c.user_id == user_id,
-        )
+        .where(_is_of_user(organization_id, user_id))
         .order_by(registrations.c.key)
     )
     return [
@@ -234,7 +229,11 @@ def list_registrations(
     query = (
         _titled()
         .where(
-            registrations.c.organization_id == organization_id,
+            is_listed(
+                registrations.c.organization_id,
+                organization_id,
+                by=(filters.user_id, filters.offering_id),
+            ),
             equals(registrations.c.status, filters.status),
             equals(registrations.c.user_id, filters.user_id),
             equals(registrations.c.offering_id, filters.offering_id),

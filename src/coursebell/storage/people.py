@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, and_, bindparam, func, insert, select, text,
 
 from coursebell.domain.lists import Page, Slice, UserFilters
 from coursebell.domain.model import Organization, Role, SignIn, User
-from coursebell.storage.columns import belongs_to
+from coursebell.storage.columns import belongs_to, is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.lists import equals, has_text, in_range, slice_of
 from coursebell.storage.prepared import Prepared, among
@@ -263,7 +263,7 @@ def lock_admins(tx: Transaction, organization_id: str) -> set[str]:
     """The ids of all administrators, locked so that two cannot demote each other at once."""
     query = select(users.c.id).where(
         users.c.organization_id == organization_id,
-        users.c.role == Role.ADMIN,
+        is_exactly(users.c.role, Role.ADMIN),
         users.c.deleted_at.is_(None),
     )
     return set(tx.execute(query.order_by(users.c.key).with_for_update()).scalars())

@@ -93,6 +93,14 @@ for _column in ("email_folded", "username_folded"):
         postgresql_where=_living,
     )
 Index("users_in_order", users.c.organization_id, users.c.key)
+_administrates = text("role = 'admin' AND deleted_at IS NULL")
+Index(
+    "users_administrators",
+    users.c.organization_id,
+    users.c.key,
+    sqlite_where=_administrates,
+    postgresql_where=_administrates,
+)
 
 tokens = Table(
     "tokens",

@@ -273,6 +273,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("users", schema=None) as batch_op:
         batch_op.create_index(
+            "users_administrators",
+            ["organization_id", "key"],
+            unique=False,
+            sqlite_where=sa.text("role = 'admin' AND deleted_at IS NULL"),
+            postgresql_where=sa.text("role = 'admin' AND deleted_at IS NULL"),
+        )
+        batch_op.create_index(
             "users_email_folded_unique",
             ["organization_id", "email_folded"],
             unique=True,

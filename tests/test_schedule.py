@@ -1,7 +1,7 @@
 """What happens by the clock, on both databases."""
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -41,6 +41,25 @@ def test_a_process_is_asked_for_while_an_upload_waits(database, tmp_path):
     schedule.tick(NOW + HOUR)
 
     assert (waited, len(started)) == (1, 1)
+
+
+def test_uploads_are_swept_every_hour(database, tmp_path):
+    uploads = tmp_path / "uploads"
+    school = open_school(database, upload_directory=uploads)
+    schedule = Schedule(school.registrar, None)
+    now = datetime.now(UTC) + 2 * DAY
+    schedule.tick(now)
+    uploads.mkdir()
+    (uploads / "x.arriving").write_text("")
+
+    schedule.tick(now + timedelta(minutes=59))
+    kept = list(uploads.iterdir())
+    with capture_logs() as logs:
+        schedule.tick(now + HOUR)
+
+    assert (len(kept), list(uploads.iterdir())) == (1, [])
+    (line,) = [each for each in logs if each["event"] == "schedule.uploads_swept"]
+    assert line["files"] == 1
 
 
 def write(school, statement, rows=None):

@@ -21,6 +21,7 @@ _TICK_SECONDS = 1.0  # how late an offering's end may be noticed
 _TIDY_EVERY = timedelta(seconds=5)  # what is left of deleted webhooks, and lost leases
 _MEND_EVERY = timedelta(minutes=5)
 _RETENTION_EVERY = timedelta(hours=1)
+_SWEEP_EVERY = timedelta(hours=1)
 _REST_SECONDS = 0.05  # between two steps, so that others get the database
 _STOP_SECONDS = 1.0  # what the task at hand gets to come to an end
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -48,7 +49,8 @@ class Schedule:
         self._retention = retention
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="schedule", daemon=True)
-        self._next_tidying = self._next_mending = self._next_retention = _LONG_AGO
+        self._next_tidying = self._next_mending = self._next_sweep = _LONG_AGO
+        self._next_retention = _LONG_AGO
         self._suspects: frozenset[str] = frozenset()
 
     def start(self) -> None:
@@ -75,6 +77,9 @@ class Schedule:
         if now >= self._next_mending:
             self._next_mending = now + _MEND_EVERY
             self._try(self._mend_order, now)
+        if now >= self._next_sweep:
+            self._next_sweep = now + _SWEEP_EVERY
+            self._try(self._sweep, now)
         if self._retention is not None and now >= self._next_retention:
             self._next_retention = now + _RETENTION_EVERY
             self._try(self._forget, now - self._retention)
@@ -106,6 +111,11 @@ class Schedule:
         self._suspects = upkeep.recover_lost_leases(
             self._registrar, self._suspects, now, own_run=self._own_run
         )
+
+    def _sweep(self, now: datetime) -> None:
+        swept = import_jobs.sweep_uploads(self._registrar, now)
+        if swept:
+            _log.info("schedule.uploads_swept", files=swept)
 
     def _forget(self, before: datetime) -> None:
         self._go_through(upkeep.forget_history(self._registrar, before))

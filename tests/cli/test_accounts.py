@@ -104,10 +104,11 @@ def test_init_without_a_key_leaves_postgresql_as_it_was(blank_postgres_url, caps
     assert capsys.readouterr().err == told
 
 
-def test_a_time_zone_that_is_none_is_one_line(blank_sqlite_url, capsys):
+def test_a_time_zone_that_is_none_is_one_line_and_makes_nothing(blank_sqlite_url, capsys, tmp_path):
     assert run(["--database", blank_sqlite_url, "init", "--zone", "Mars/Crater"]) == 1
 
     assert capsys.readouterr().err.startswith("coursebell: zone: Must be an IANA name")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_before_init_a_command_says_what_to_do(blank_sqlite_url, capsys, tmp_path):

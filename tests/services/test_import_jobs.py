@@ -1,6 +1,7 @@
 """Uploaded imports: claimed, resumed at the byte, cancelled, reported."""
 
-from datetime import timedelta
+import os
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -186,6 +187,29 @@ def test_an_upload_that_breaks_off_leaves_nothing(school):
         break_off()
 
     assert files(school) == []
+
+
+def test_what_dead_processes_left_is_swept_and_nothing_else(school):
+    done, waiting = ask(school), ask(school)
+    left = school.registrar.upload_directory / f"{done.id}.csv"
+    content = left.read_bytes()
+    work(school, done)
+    left.write_bytes(content)  # its worker died before it deleted it
+    for name in ("old.arriving", "new.arriving", "other.csv", "notes.txt"):
+        (school.registrar.upload_directory / name).write_text("")
+    now = datetime.now(UTC)
+    old = (now - timedelta(hours=25)).timestamp()
+    for name in ("old.arriving", "other.csv", "notes.txt"):
+        os.utime(school.registrar.upload_directory / name, (old, old))
+
+    swept = [import_jobs.sweep_uploads(school.registrar, now) for _ in range(2)]
+
+    assert swept == [2, 0]
+    assert files(school) == sorted([f"{waiting.id}.csv", "new.arriving", "other.csv", "notes.txt"])
+
+
+def test_there_is_nothing_to_sweep_before_the_first_upload(school):
+    assert import_jobs.sweep_uploads(school.registrar, NOW) == 0
 
 
 def test_a_directory_that_cannot_be_written_is_told(database, tmp_path):

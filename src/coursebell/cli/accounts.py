@@ -50,10 +50,11 @@ def init(
     `token=$(coursebell init --organization "Harbour School" --email ada@harbour.example)`
     """
     invocation = invocation_of(context)
+    new = NewOrganization(name=invocation.organization or organization, zone=zone)
+    admin = NewUser(first_name="First", last_name="Administrator", email=email, role=Role.ADMIN)
+    organizations.check_new(new, admin)
     with invocation.registrar() as registrar:
         _prepare(registrar)
-        new = NewOrganization(name=invocation.organization or organization, zone=zone)
-        admin = NewUser(first_name="First", last_name="Administrator", email=email, role=Role.ADMIN)
         founded = organizations.found(registrar, new, admin, clock())
         kept = registrar.database.path or registrar.database.url_without_password
     _tell(founded, f"{kept}", invocation)

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +29,7 @@ from coursebell.storage.imports import Job
 _log = logger(__name__)
 
 LEASE_SECONDS = 60.0  # a step takes a second at most; held on by each
+_ARRIVING_FOR = timedelta(days=1)  # longer than any upload takes
 _SHOWN = 10  # problems beside the import itself
 
 
@@ -143,6 +144,31 @@ def list_due(registrar: Registrar, now: datetime) -> list[str]:
     with registrar.database.snapshot() as tx:
         due = imports.list_due(tx, now)
     return [job_id for job_id in due if _file(registrar, job_id).is_file()]
+
+
+def sweep_uploads(registrar: Registrar, now: datetime) -> int:
+    """Delete what processes that died left in the upload directory; it may be about people.
+
+    That is an upload that stopped arriving a day ago, and the file of an import that is over. A
+    file that this database knows nothing of may be another's and stays. Returns how many.
+    """
+    directory = registrar.upload_directory
+    stopped = [path for path in directory.glob("*.arriving") if _age(path, now) > _ARRIVING_FOR]
+    files = {path.stem: path for path in directory.glob("*.csv")}
+    with registrar.database.snapshot() as tx:
+        over = imports.list_over(tx, list(files))
+    swept = [*stopped, *(files[job_id] for job_id in over)]
+    for path in swept:
+        path.unlink(missing_ok=True)
+    return len(swept)
+
+
+def _age(path: Path, now: datetime) -> timedelta:
+    """How long ago it was written to; none at all when it is gone meanwhile."""
+    try:
+        return now - datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return timedelta()
 
 
 def work_on(

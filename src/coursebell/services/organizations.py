@@ -47,12 +47,17 @@ def found(registrar: Registrar, new: NewOrganization, admin: NewUser, now: datet
 
     Raises `ConflictError` when there is an organization already, `InvalidInputError`.
     """
-    if new.zone not in available_timezones():
-        raise InvalidInputError(field_errors={"zone": "Must be an IANA name, as Europe/Berlin."})
-    user_cases.check_new_user(admin)
+    check_new(new, admin)
     admin = replace(admin, role=Role.ADMIN)
     password_hash = None if admin.password is None else hash_password(admin.password)
     return registrar.database.run(lambda tx: _found(tx, registrar, new, admin, password_hash, now))
+
+
+def check_new(new: NewOrganization, admin: NewUser) -> None:
+    """Whether `found` would take them, before there is a database. Raises `InvalidInputError`."""
+    if new.zone not in available_timezones():
+        raise InvalidInputError(field_errors={"zone": "Must be an IANA name, as Europe/Berlin."})
+    user_cases.check_new_user(admin)
 
 
 def _found(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Float, Row, and_, bindparam, func, insert, literal, select, update
+from sqlalchemy import Float, Row, and_, bindparam, func, insert, literal, not_, select, update
 
 from coursebell.domain.imports import Done, ImportKind, ImportState, Problem
 from coursebell.domain.lists import Page, Slice
@@ -79,6 +79,12 @@ def list_due(tx: Transaction, now: datetime) -> list[str]:
     """The ids of those that nobody works on, of all organizations, oldest first."""
     query = select(imports.c.id).where(_PENDING, imports.c.due_at <= tx.clock(now))
     return list(tx.execute(query.order_by(imports.c.key)).scalars())
+
+
+def list_over(tx: Transaction, ids: Collection[str]) -> list[str]:
+    """Those of `ids` whose imports are finished, failed or cancelled."""
+    query = select(imports.c.id).where(imports.c.id.in_(ids), not_(_PENDING))
+    return list(tx.execute(query).scalars())
 
 
 def claim_job(

@@ -1,10 +1,14 @@
 """The dispatcher at work: a real database, real receivers on loopback, a thread of its own."""
 
 import json
+import os
+import resource
 import time
-from contextlib import contextmanager
+from collections import Counter
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,7 +20,7 @@ from coursebell.delivery.clock import WallClock
 from coursebell.domain.health import Health
 from coursebell.domain.instants import format_instant
 from coursebell.domain.model import Method, Payload, WebhookStatus
-from coursebell.services import deliveries, webhooks
+from coursebell.services import deliveries, privacy, webhooks
 from coursebell.services.webhooks import WebhookChanges
 from coursebell.storage import health as stored_health
 from coursebell.storage import webhooks as stored_webhooks
@@ -35,9 +39,10 @@ from delivery.engine import (
     statuses,
     wait_until,
 )
-from delivery.hostile import NO_CONTENT, Receiver, answers, hangs_after
+from delivery.hostile import NO_CONTENT, Receiver, answers, answers_and_closes, hangs_after
 from factories import School, open_school
 
+REGISTRATION_EVENTS = ("offering_registered",)
 GONE = b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -493,6 +498,26 @@ def test_what_waits_in_hand_is_not_sent_once_its_webhook_stops(school, started, 
     assert {each.status for each in of_webhook(school, webhook)} == {"delivered", left}
 
 
+def test_what_waits_in_hand_about_somebody_who_is_erased_is_not_sent(school, started):
+    with Receiver(answers(NO_CONTENT)) as receiver:
+        webhook = school.webhook(url=receiver.url, rate_per_second=1, events=REGISTRATION_EVENTS)
+        person, other = school.user(), school.user()
+        for _ in range(8):
+            school.registration(user=person)
+        last = school.registration(user=other)
+        with started():
+            wait_until(lambda: receiver.requests)
+            privacy.erase_user(
+                school.registrar, school.admin, person.id, "asked", datetime.now(UTC)
+            )
+            wait_until(lambda: last.id in str(receiver.requests))
+
+    found = Counter(each.status.value for each in school.deliveries(webhook))
+    assert found.keys() == {"delivered", "cancelled"}
+    assert found["cancelled"] >= 8 - 4  # one a second, for two seconds at most
+    assert found["delivered"] == len(receiver.requests)
+
+
 def of_webhook(school, webhook):
     """Its deliveries, also when it is deleted."""
     ids = stored(
@@ -522,6 +547,38 @@ def test_what_was_held_is_sent_after_resuming(school, started):
 
         webhooks.resume_webhook(school.registrar, school.admin, webhook.webhook.id, now)
         wait_until(settled(school, webhook, *["delivered"] * 3))
+
+
+# Trouble that is no receiver's
+
+
+def test_want_of_descriptors_is_no_receivers_fault(school, started):
+    with Receiver(answers_and_closes(NO_CONTENT)) as receiver, started() as engine:
+        webhook = school.webhook(url=receiver.url)
+        people(school, 1)
+        wait_until(settled(school, webhook, "delivered"))
+        with capture_logs() as logs, no_descriptors():
+            people(school, 5)
+            wait_until(lambda: any(each["event"] == "dispatcher.descriptors" for each in logs))
+        wait_until(settled(school, webhook, *["delivered"] * 6))
+
+    assert engine.observed == ["delivered"] * 6
+    assert len(receiver.requests) == 6
+    assert {len(attempts_of(school, each)) for each in school.deliveries(webhook)} == {1}
+
+
+@contextmanager
+def no_descriptors():
+    """This process can open no file nor socket."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = 1 + max(int(each.name) for each in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
+    with ExitStack() as taken:
+        taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        with suppress(OSError):
+            while True:
+                taken.enter_context(Path(os.devnull).open())
+        yield
 
 
 # Trouble of one that must not be the others'

@@ -27,7 +27,7 @@ def held(webhook_id: str = "w", key: int = 1, lease_ends: float = math.inf) -> H
         element_id=None,
         body=b"{}",
     )
-    return Held(delivery, lease_ends)
+    return Held(delivery, lease_ends, 0.0)
 
 
 def lane(*waiting: Held) -> Lane:

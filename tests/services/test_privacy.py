@@ -14,7 +14,7 @@ from coursebell.errors import (
     NotFoundError,
     UnauthenticatedError,
 )
-from coursebell.services import accounts, dispatching, people, privacy, trail
+from coursebell.services import accounts, deliveries, dispatching, people, privacy, trail
 from coursebell.storage.claims import Recorded, claim
 from coursebell.storage.tables import metadata
 from factories import DAY, HOUR, NOW, identify, open_school
@@ -52,8 +52,17 @@ def past(school, person):
 
 def attempt_once(school, webhook_id):
     """One delivery fails, and its receiver answers with the name it was told."""
+    record(school, begin(school, webhook_id))
+
+
+def begin(school, webhook_id):
+    """One delivery is on its way."""
     with school.database.transaction() as tx:
         (claimed,) = claim(tx, {webhook_id: 1}, "l" * 32, 60.0, NOW + HOUR)
+    return claimed
+
+
+def record(school, claimed):
     tried = Attempt(
         number=1,
         started_at=NOW,
@@ -95,6 +104,19 @@ def test_nothing_in_the_database_says_who_it_was(school, person, past):
     erase(school, person)
 
     assert TELLING.lower() not in everything(school).lower()
+
+
+def test_what_a_receiver_answers_after_the_erasure_is_not_kept(school, person, past):
+    _, _, _, hooks = past
+    claimed = begin(school, hooks[0].webhook.id)
+    erase(school, person)
+
+    record(school, claimed)
+
+    assert TELLING.lower() not in everything(school).lower()
+    found = deliveries.get_delivery(school.registrar, school.admin, claimed.id)
+    assert found.delivery.status is DeliveryStatus.CANCELLED
+    assert [each.outcome for each in found.attempts][:1] == ["http_500"]
 
 
 def test_what_was_learned_stays(school, person, past):

@@ -83,6 +83,7 @@ class Dispatcher:
         self._sent: dict[int, Sent] = {}
         self._results: list[Recorded] = []
         self._gone: dict[str, Target] = {}
+        self._untried: dict[int, str] = {}  # key to lease, for want of descriptors
         self._oldest_result = 0.0
         self._look_at = 0.0  # when to look for work again
         self._ask_at = 0.0  # when to ask whether the bell was missed
@@ -104,6 +105,8 @@ class Dispatcher:
         # first, so that what could not be recorded is not claimed again when its lease has lapsed
         if self._is_time_to_record():
             self._record()
+        if self._untried:
+            self._wait_for_descriptors()
         if self._is_time_to_look():
             self._claim()
         self._start()
@@ -120,6 +123,14 @@ class Dispatcher:
             dispatching.call_stragglers(self._registrar, self._clock.now())
             self._straggled_at = math.inf
             self._look_at = 0.0
+
+    def _wait_for_descriptors(self) -> None:
+        """What could not be tried counts as no attempt: no receiver is to blame for it."""
+        dispatching.give_back(self._registrar, self._untried, self._clock.now())
+        problem = "There are no file descriptors left; allow more (ulimit -n, LimitNOFILE)."
+        _log.error("dispatcher.descriptors", problem=problem, deliveries=len(self._untried))
+        self._untried = {}
+        self._rest()
 
     def _rest(self) -> None:
         end = time.monotonic() + _TROUBLE_SECONDS
@@ -147,7 +158,7 @@ class Dispatcher:
             besides=self._senders.sealed,
         )
         for delivery in batch.claimed:
-            self._take_in_hand(Held(delivery, start + self._lease_seconds))
+            self._take_in_hand(Held(delivery, start + self._lease_seconds, start))
         self._full = batch.full
         self._look_at = start + _seconds_until_look(batch)
         if len(self._lanes) or self._senders.sealed:
@@ -172,7 +183,20 @@ class Dispatcher:
         self._renewed_at = time.monotonic()
         if sealed - self._senders.sealed:
             self._look_at = 0.0  # what nobody could open may be claimed now
-        self._give_back([held for lane in self._lanes for held in self._take_unsendable(lane)])
+        cancelled = self._list_cancelled()
+        unsendable = [
+            held
+            for lane in self._lanes
+            for held in lane.take(lambda delivery: delivery.key in cancelled)
+            + self._take_unsendable(lane)
+        ]
+        self._give_back(unsendable)
+
+    def _list_cancelled(self) -> set[int]:
+        """Keys of what has waited in hand for a while, and was cancelled meanwhile."""
+        before = time.monotonic() - _RENEW_SECONDS
+        keys = [each.delivery.key for each in self._lanes.waiting() if each.claimed_at < before]
+        return dispatching.list_cancelled(self._registrar, keys) if keys else set()
 
     def _take_unsendable(self, lane: Lane) -> list[Held]:
         sender = self._senders.get(lane.webhook_id)
@@ -251,6 +275,9 @@ class Dispatcher:
         sent = self._sent.pop(result.key)
         sent.lane.in_flight -= 1
         self._hosts.leave(sent.host)
+        if result.is_untried:
+            self._untried[result.key] = sent.delivery.lease
+            return
         recorded = record_of(sent, result, random.random())  # noqa: S311 - jitter
         if result.outcome.gone:
             self._gone[sent.target.webhook_id] = sent.target
@@ -307,7 +334,7 @@ class Dispatcher:
         self._settle({held.delivery.key: held.delivery.lease for held in self._lanes.waiting()})
         while self._sent and (left := deadline - time.monotonic()) > 0:
             self._advance(left, ())
-        self._settle({key: sent.delivery.lease for key, sent in self._sent.items()})
+        self._settle(self._untried | {key: sent.delivery.lease for key, sent in self._sent.items()})
 
     def _settle(self, unsent: dict[int, str]) -> None:
         """Record what there is, and give back `unsent` (key to lease)."""

@@ -5,6 +5,7 @@ A failed exchange is a value (`Result`), never an exception.
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,6 +74,7 @@ class Result:
     response_headers: str
     response_body: bytes
     error: str | None
+    is_untried: bool = False  # nothing was sent, for want of descriptors or memory in this process
 
 
 class Transfer:
@@ -147,6 +149,7 @@ class Transfer:
             response_headers=headers,
             response_body=body,
             error=self._error(outcome, code, message),
+            is_untried=self._is_untried(outcome),
         )
 
     def _set_options(self, request: Request) -> None:
@@ -214,6 +217,11 @@ class Transfer:
         name = OUTCOMES.get(code, retry.BAD_RESPONSE)
         return Outcome(name=name, status_code=status or None, truncated=self._truncated)
 
+    def _is_untried(self, outcome: Outcome) -> bool:
+        if outcome.name not in (retry.DNS, retry.CONNECT, retry.TLS):
+            return False
+        return self._guard.in_want or not _has_descriptor()
+
     def _retry_after(self, status: int) -> int | None:
         if status not in (429, 503):
             return None
@@ -239,6 +247,15 @@ class Transfer:
         if code == pycurl.E_OK:
             return None if self._complete else "The answer ended within its headers."
         return None if self._truncated else message or f"libcurl ended with error {code}."
+
+
+def _has_descriptor() -> bool:
+    """Whether a file can be opened, as looking up a name and reading the authorities need."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return False
+    return True
 
 
 def _header_lines(headers: tuple[tuple[str, str], ...]) -> list[str]:

@@ -6,7 +6,7 @@ Nor may a host take all there is, however many webhooks point there.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from coursebell.storage.claims import Claimed
@@ -20,6 +20,7 @@ class Held:
 
     delivery: Claimed
     lease_ends: float
+    claimed_at: float  # monotonic too
 
 
 @dataclass(slots=True)
@@ -44,10 +45,14 @@ class Lane:
 
     def take_withheld(self) -> list[Held]:
         """Those that have to wait until the receiver is back; they wait here no longer."""
-        withheld = [held for held in self.waiting if not held.delivery.goes_anyway]
-        if withheld:
-            self.waiting = deque(held for held in self.waiting if held.delivery.goes_anyway)
-        return withheld
+        return self.take(lambda delivery: not delivery.goes_anyway)
+
+    def take(self, is_meant: Callable[[Claimed], bool]) -> list[Held]:
+        """Those that are meant; they wait here no longer."""
+        taken = [held for held in self.waiting if is_meant(held.delivery)]
+        if taken:
+            self.waiting = deque(held for held in self.waiting if not is_meant(held.delivery))
+        return taken
 
     def may_start(self, max_in_flight: int, now: float) -> bool:
         return bool(self.waiting) and self.in_flight < max_in_flight and now >= self.next_start

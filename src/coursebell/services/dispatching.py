@@ -98,6 +98,12 @@ def read_targets(registrar: Registrar, webhook_ids: Iterable[str]) -> Mapping[st
         return webhooks.list_targets(tx, webhook_ids)
 
 
+def list_cancelled(registrar: Registrar, keys: Collection[int]) -> set[int]:
+    """Which of these claimed deliveries must not be sent: somebody was erased meanwhile."""
+    with registrar.database.snapshot() as tx:
+        return claims.list_cancelled(tx, keys)
+
+
 def count_dispatchers(registrar: Registrar) -> int:
     """How many are connected, the caller included: among these a webhook's rate is shared."""
     if not registrar.database.is_postgres:
@@ -172,7 +178,8 @@ def _spared(
     result: Recorded, owned: Mapping[int, Owned], courses: Mapping[str, Course]
 ) -> Recorded:
     owner = owned[result.key]
-    return verdicts.spare(result, owner, courses.get(owner.webhook_id))
+    spared = verdicts.spare(result, owner, courses.get(owner.webhook_id))
+    return spared if owner.is_open else spared.without_answer()
 
 
 def _report(recorded: _Recorded) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -82,6 +82,11 @@ class Recorded:
     attempt: Attempt
     is_probe: bool = False
     asked_seconds: float = 0.0  # that the receiver wants to be left alone
+
+    def without_answer(self) -> Recorded:
+        """The same, but nothing of what the receiver said."""
+        attempt = replace(self.attempt, response_headers=None, response_body=None)
+        return replace(self, attempt=attempt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +303,16 @@ def _claimed(row: Row[Any], lease: str, *, is_probe: bool) -> Claimed:
     )
 
 
+def list_cancelled(tx: Transaction, keys: Collection[int]) -> set[int]:
+    """Which of these, which are claimed, were cancelled since."""
+    return {row.key for row in _CANCELLED.rows(tx, keys=keys)}
+
+
+_CANCELLED = Prepared(
+    select(deliveries.c.key).where(among(deliveries.c.key, "keys"), not_(PENDING))
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owned:
     """A claimed delivery whose lease still stands; locked until the transaction ends."""
@@ -305,6 +320,7 @@ class Owned:
     webhook_id: str
     kind: DeliveryKind
     webhook_is_active: bool
+    is_open: bool  # False: cancelled since it was claimed, perhaps because a person was erased
 
 
 def lock_owned(tx: Transaction, results: Sequence[Recorded]) -> dict[int, Owned]:
@@ -315,6 +331,7 @@ def lock_owned(tx: Transaction, results: Sequence[Recorded]) -> dict[int, Owned]
             webhook_id=row.webhook_id,
             kind=DeliveryKind(row.kind),
             webhook_is_active=bool(row.is_active),
+            is_open=row.status == DeliveryStatus.PENDING,
         )
         for row in _LOCK_LEASED.rows(tx, keys=leases)
         if row.lease == leases[row.key]
@@ -325,6 +342,7 @@ _LOCK_LEASED = Prepared(
     select(
         deliveries.c.key,
         deliveries.c.lease,
+        deliveries.c.status,
         deliveries.c.kind,
         deliveries.c.webhook_id,
         IS_ACTIVE.label("is_active"),

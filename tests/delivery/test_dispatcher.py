@@ -20,7 +20,7 @@ from coursebell.delivery.clock import WallClock
 from coursebell.domain.health import Health
 from coursebell.domain.instants import format_instant
 from coursebell.domain.model import Method, Payload, WebhookStatus
-from coursebell.services import deliveries, privacy, webhooks
+from coursebell.services import deliveries, privacy, rotation, webhooks
 from coursebell.services.webhooks import WebhookChanges
 from coursebell.storage import health as stored_health
 from coursebell.storage import webhooks as stored_webhooks
@@ -208,7 +208,7 @@ def test_the_schedule_is_followed_to_its_end_and_every_attempt_is_kept(school, s
         body,
     )
 
-    with Receiver(answers(answer)) as receiver, started() as engine:
+    with Receiver(answers(answer)) as receiver, capture_logs() as logs, started() as engine:
         webhook = school.webhook(url=receiver.url, retry_schedule=(0, 0))
         people(school, 1)
         wait_until(settled(school, webhook, "failed"))
@@ -227,6 +227,31 @@ def test_the_schedule_is_followed_to_its_end_and_every_attempt_is_kept(school, s
         assert attempt.response_body == body[:4096]
     assert len(receiver.requests) == 3
     assert engine.observed == ["http_500"] * 3
+    levels = [each["log_level"] for each in logs if each["event"] == "delivery.attempted"]
+    assert levels == ["info", "info", "error"]
+    assert shown(school, webhook).failed_deliveries == 1
+
+
+def test_a_receiver_that_repeats_its_secrets_does_not_get_them_written_down(school, started):
+    known = []
+
+    def repeat(receiver, connection):
+        while receiver.read_request(connection):
+            body = " ".join([*known, known[0].removeprefix("whsec_").replace("/", r"\/")])
+            head = f"HTTP/1.1 500 Oh\r\nX-Key: {known[0]}\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall((head + body).encode())
+
+    with Receiver(repeat) as receiver, started():
+        webhook = school.webhook(url=receiver.url, retry_schedule=())
+        asked = (school.registrar, school.admin, webhook.webhook.id, 3600, datetime.now(UTC))
+        known += [webhook.secret, rotation.rotate_secret(*asked)]
+        people(school, 1)
+        wait_until(settled(school, webhook, "failed"))
+
+    (attempt,) = attempts_of(school, school.deliveries(webhook)[0])
+    assert "X-Key: whsec_***" in attempt.response_headers
+    assert attempt.response_body.decode().replace("=", "") == "whsec_*** whsec_*** ***"
+    assert known[0][6:20] not in attempt.response_headers
 
 
 def test_a_delivered_attempt_keeps_the_status_but_not_the_answer(school, started):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from coursebell.delivery.masking import MASK, Masks
 
-KEY = 'k3y-"of"-the\\door'
+KEY = 'k3y-"of"-the\\door/way'
 VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=4, max_size=40)
 
 
@@ -20,6 +20,7 @@ VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_siz
         (f"X-Key: {KEY}\r\n", f"X-Key: {MASK}\r\n"),
         (json.dumps({"x-key": KEY}), json.dumps({"x-key": MASK})),
         (f"{KEY}{KEY}", f"{MASK}{MASK}"),
+        (json.dumps(KEY).replace("/", "\\/"), f'"{MASK}"'),
         (f"cut off: {KEY[:10]}", f"cut off: {MASK}"),
         (f"too little to tell: {KEY[:3]}", f"too little to tell: {KEY[:3]}"),
         ("nothing of it", "nothing of it"),

@@ -13,6 +13,8 @@ import yaml
 
 from coursebell.metrics import Metrics
 from coursebell.settings import Settings
+from coursebell.web.routes import BulkRoute
+from coursebell.web.tables import MAX_TABLE_BYTES
 from docs.pages import PAGES, ROOT
 from docs.test_mentions import COMMANDS
 
@@ -105,8 +107,9 @@ def test_proxies_let_through_what_the_api_takes_and_hide_the_counters():
 
     assert nginx.count("{") == nginx.count("}")
     assert caddy.count("{") == caddy.count("}")
-    assert "client_max_body_size 8m;" in nginx
-    assert "max_size 8MB" in caddy
+    most, most_of_table = BulkRoute.max_bytes >> 20, MAX_TABLE_BYTES >> 20
+    assert re.findall(r"client_max_body_size (\w+);", nginx) == [f"{most}m", f"{most_of_table}m"]
+    assert re.findall(r"max_size (\w+)", caddy) == [f"{most_of_table}MiB", f"{most}MiB"]
     assert "location = /metrics { deny all; }" in nginx
     assert "respond /metrics 403" in caddy
     for text in (nginx, caddy):

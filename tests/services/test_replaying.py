@@ -8,7 +8,7 @@ import pytest
 from coursebell.domain.completion import Command
 from coursebell.domain.model import Attempt, DeliveryKind, DeliveryStatus, Payload
 from coursebell.errors import ForbiddenError, InvalidInputError, NotFoundError
-from coursebell.services import deliveries, dispatching, replaying, upkeep, webhooks
+from coursebell.services import deliveries, dispatching, privacy, replaying, upkeep, webhooks
 from coursebell.services.replaying import Past, Sent
 from coursebell.storage import audit
 from coursebell.storage.claims import Recorded
@@ -97,6 +97,35 @@ def test_a_replay_is_of_the_time_the_event_and_the_state_that_were_asked_for(sch
     assert replay(school, connected, since=NOW + HOUR).deliveries == 1
     assert replay(school, connected, until=NOW).deliveries == 0
     assert replay(school, connected, until=NOW + HOUR).deliveries == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "of_active", "of_paused"),
+    [
+        (DeliveryStatus.DELIVERED, 1, 1),
+        (DeliveryStatus.FAILED, 1, 1),
+        (DeliveryStatus.CANCELLED, 1, 1),
+        (DeliveryStatus.PENDING, 2, 0),
+        (DeliveryStatus.HELD, 0, 2),
+        (None, 5, 5),
+    ],
+)
+def test_a_replay_of_a_state_is_of_the_deliveries_that_are_shown_in_it(
+    school, status, of_active, of_paused
+):
+    connected = school.webhook(events=("offering_registered",))
+    _, _, third, *_ = school.registrations(5)
+    first, second, *rest = claim(school)
+    record(school, [first])
+    record(school, [second], DeliveryStatus.FAILED)
+    dispatching.give_back(school.registrar, {each.key: each.lease for each in rest}, NOW)
+    privacy.erase_user(school.registrar, school.admin, third.user_id, "asked", NOW)
+
+    active = replay(school, connected, status=status).deliveries
+    webhooks.pause_webhook(school.registrar, school.admin, connected.webhook.id, NOW)
+    paused = replay(school, connected, status=status).deliveries
+
+    assert (active, paused) == (of_active, of_paused)
 
 
 def test_a_replay_comes_to_an_end_while_events_go_on_happening(school, monkeypatch):

@@ -101,8 +101,7 @@ def list_webhooks(context: typer.Context, *, as_json: AsJson = False) -> None:
     """
     with invocation_of(context).office() as (registrar, actor):
         found = list(every(lambda page: webhooks.list_webhooks(registrar, actor, page)))
-    columns = ("id", "kind", "name", "url", "events", "status", "disabledReason", "backedOffUntil")
-    show_list([_webhook_row(webhook) for webhook in found], as_json=as_json, columns=columns)
+    show_list([_webhook_row(webhook) for webhook in found], as_json=as_json, columns=_COLUMNS)
 
 
 @app.command("test")
@@ -283,6 +282,19 @@ def list_deliveries(
     show_list([_delivery_row(delivery) for delivery in found], as_json=as_json, columns=columns)
 
 
+_COLUMNS = (
+    "id",
+    "kind",
+    "name",
+    "url",
+    "events",
+    "status",
+    "failedDeliveries",
+    "disabledReason",
+    "backedOffUntil",
+)
+
+
 def _webhook_row(webhook: Webhook) -> Row:
     return {
         "id": webhook.id,
@@ -293,6 +305,7 @@ def _webhook_row(webhook: Webhook) -> Row:
         "events": list(webhook.events),
         "status": webhook.status,
         "disabledReason": webhook.disabled_reason,
+        "failedDeliveries": webhook.failed_deliveries,
         "consecutiveFailures": webhook.consecutive_failures,
         "failingSince": webhook.failing_since,
         "backedOffUntil": webhook.backed_off_until,

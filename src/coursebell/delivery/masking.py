@@ -1,6 +1,7 @@
 """What a receiver says is kept for people to read, but not when it repeats what is secret.
 
-A receiver knows the values of a webhook's custom headers, and some echo whatever they are sent.
+A receiver knows its signing secret and the values of a webhook's custom headers, and some echo
+whatever they are sent.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Masks:
         words = {word for secret in whole for word in secret.split() if len(word) >= _WORD}
         long_enough = whole | words
         written = long_enough | {json.dumps(secret)[1:-1] for secret in long_enough}
+        written |= {secret.replace("/", r"\/") for secret in written}  # as PHP has it
         self._written = sorted(written, key=len, reverse=True)  # none may hide within another
 
     def hide(self, text: str) -> str:

@@ -64,7 +64,8 @@ def not_sent(key: int, reason: Exception) -> Result:
 def log_attempt(sent: Sent, recorded: Recorded, error: str | None) -> None:
     delivery, attempt, status = sent.delivery, recorded.attempt, recorded.status
     delay = round(recorded.delay_seconds, 1) if status is DeliveryStatus.PENDING else None
-    _log.info(
+    log = _log.error if status is DeliveryStatus.FAILED else _log.info
+    log(
         "delivery.attempted",
         delivery_id=delivery.id,
         webhook_id=delivery.webhook_id,

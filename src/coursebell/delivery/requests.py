@@ -15,7 +15,7 @@ from coursebell.storage.claims import Claimed
 from coursebell.storage.seal import Seal
 from coursebell.storage.webhooks import Target, open_headers, open_old_secret, open_secret
 from coursebell_receiver import SecretError
-from coursebell_receiver.signature import Signer
+from coursebell_receiver.signature import SECRET_PREFIX, Signer
 
 _log = logger(__name__)
 
@@ -32,9 +32,11 @@ class Sender:
         self.target = target
         self.host = host_of(target.url)
         headers = open_headers(target, seal)
-        self.masks = Masks(headers.values())
-        self._signer = Signer(open_secret(target, seal))
-        old_secret = open_old_secret(target, seal)
+        secret, old_secret = open_secret(target, seal), open_old_secret(target, seal)
+        signing = [each for each in (secret, old_secret) if each is not None]
+        keys = (each.removeprefix(SECRET_PREFIX).rstrip("=") for each in signing)
+        self.masks = Masks([*headers.values(), *keys])
+        self._signer = Signer(secret)
         self._old_signer = None if old_secret is None else Signer(old_secret)
         until = target.old_secret_until
         self._old_until = 0.0 if until is None else until.timestamp()

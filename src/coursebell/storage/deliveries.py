@@ -59,7 +59,7 @@ def list_deliveries(
         .where(
             deliveries.c.organization_id == organization_id,
             deliveries.c.webhook_id == webhook_id,
-            _is_shown_as(filters.status),
+            is_shown_as(filters.status),
             equals(deliveries.c.registration_id, filters.registration_id),
             in_range(deliveries.c.created_at, filters.created),
             events.c.name == filters.event if filters.event else true(),
@@ -234,7 +234,7 @@ def forget_history(tx: Transaction, before: datetime, after_key: int, limit: int
     return last
 
 
-def _is_shown_as(status: str | None) -> ColumnElement[bool]:
+def is_shown_as(status: str | None) -> ColumnElement[bool]:
     """A filter for what `_shown_status` gives."""
     match status:
         case None | "":

@@ -13,10 +13,10 @@ from sqlalchemy import ColumnElement, Row, and_, exists, func, select, true
 from coursebell.domain.events import EventName, NewEvent
 from coursebell.domain.model import DeliveryStatus, Source
 from coursebell.storage.chains import ORDERED_KINDS
-from coursebell.storage.columns import is_exactly
 from coursebell.storage.database import Transaction
+from coursebell.storage.deliveries import is_shown_as
 from coursebell.storage.lists import equals
-from coursebell.storage.tables import deliveries, events
+from coursebell.storage.tables import deliveries, events, webhooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Past:
     since: datetime
     until: datetime | None = None
     event: str | None = None
-    status: DeliveryStatus | None = None  # of their deliveries
+    status: DeliveryStatus | None = None  # of their deliveries, as it is shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +56,13 @@ def list_told(
     query = (
         select(deliveries.c.key)
         .join(events, events.c.key == deliveries.c.event_key)
+        .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
         .where(
             deliveries.c.webhook_id == webhook_id,
             deliveries.c.key > after,
             deliveries.c.key <= until,
             deliveries.c.kind.in_(sorted(ORDERED_KINDS)),
-            is_exactly(deliveries.c.status, past.status) if past.status else true(),
+            is_shown_as(past.status),
             _is_within(past),
         )
         .order_by(deliveries.c.key)

@@ -8,17 +8,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, select, update
 
 from coursebell.domain.health import HEALTHY
 from coursebell.domain.lists import Page, Slice
-from coursebell.domain.model import Method, Payload, Webhook, WebhookKind, WebhookStatus
+from coursebell.domain.model import (
+    DeliveryStatus,
+    Method,
+    Payload,
+    Webhook,
+    WebhookKind,
+    WebhookStatus,
+)
+from coursebell.storage.columns import is_exactly
 from coursebell.storage.database import Transaction
 from coursebell.storage.health import health_columns
 from coursebell.storage.lists import slice_of
 from coursebell.storage.prepared import Prepared, among
 from coursebell.storage.seal import Seal
-from coursebell.storage.tables import webhooks
+from coursebell.storage.tables import deliveries, webhooks
 
 IS_ACTIVE = and_(webhooks.c.status == WebhookStatus.ACTIVE, webhooks.c.deleted_at.is_(None))
 
@@ -120,9 +128,7 @@ def mark_webhook_deleted(
 def find_webhook(
     tx: Transaction, organization_id: str, webhook_id: str, *, for_update: bool = False
 ) -> Webhook | None:
-    query = select(webhooks).where(
-        _is(organization_id, webhook_id), webhooks.c.deleted_at.is_(None)
-    )
+    query = _WEBHOOKS.where(_is(organization_id, webhook_id), webhooks.c.deleted_at.is_(None))
     locked = query.with_for_update(key_share=True)  # deliveries may refer to it meanwhile
     row = tx.execute(locked if for_update else query).one_or_none()
     return None if row is None else _webhook(row)
@@ -135,12 +141,21 @@ def organization_of(tx: Transaction, webhook_id: str) -> str:
 
 
 def list_webhooks(tx: Transaction, organization_id: str, page: Page) -> Slice[Webhook]:
-    query = (
-        select(webhooks)
-        .where(webhooks.c.organization_id == organization_id, webhooks.c.deleted_at.is_(None))
-        .order_by(webhooks.c.key)
+    query = _WEBHOOKS.where(
+        webhooks.c.organization_id == organization_id, webhooks.c.deleted_at.is_(None)
     )
-    return slice_of(tx, query, page, _webhook)
+    return slice_of(tx, query.order_by(webhooks.c.key), page, _webhook)
+
+
+_FAILED = (
+    select(func.count())
+    .where(
+        deliveries.c.webhook_id == webhooks.c.id,
+        is_exactly(deliveries.c.status, DeliveryStatus.FAILED),
+    )
+    .scalar_subquery()
+)
+_WEBHOOKS = select(webhooks, _FAILED.label("failed_deliveries"))
 
 
 def list_subscriptions(tx: Transaction, organization_id: str) -> list[Subscription]:
@@ -280,6 +295,7 @@ def _webhook(row: Row[Any]) -> Webhook:
         status=WebhookStatus(row.status),
         disabled_reason=row.disabled_reason,
         created_at=row.created_at,
+        failed_deliveries=row.failed_deliveries,
         consecutive_failures=row.failures,
         failing_since=row.failing_since,
         backed_off_until=row.probe_at,

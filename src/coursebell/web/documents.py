@@ -348,6 +348,9 @@ class WebhookDocument(Document):
     rate_per_second: int | Absent = None
     status: WebhookStatus
     disabled_reason: str | Absent = None
+    failed_deliveries: int = Field(
+        description="Deliveries whose schedule is exhausted; a replay sends them again."
+    )
     consecutive_failures: int = Field(description="Attempts that failed since the last success.")
     failing_since: Instant | Absent = None
     backed_off_until: Instant | Absent = Field(
@@ -373,6 +376,7 @@ def webhook_document(webhook: Webhook) -> WebhookDocument:
         rate_per_second=webhook.rate_per_second,
         status=webhook.status,
         disabled_reason=webhook.disabled_reason,
+        failed_deliveries=webhook.failed_deliveries,
         consecutive_failures=webhook.consecutive_failures,
         failing_since=webhook.failing_since,
         backed_off_until=webhook.backed_off_until,

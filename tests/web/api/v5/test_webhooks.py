@@ -30,6 +30,7 @@ def test_a_webhook_has_the_usual_manners_and_shows_its_secret_once(school):
         "retrySchedule": [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400],
         "maxInFlight": 8,
         "status": "active",
+        "failedDeliveries": 0,
         "consecutiveFailures": 0,
     }
 

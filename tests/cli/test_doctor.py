@@ -56,7 +56,11 @@ def test_a_healthy_installation_gets_0_and_all_is_ok(initialised, examine):
 
     assert code == 0
     assert {about: finding["state"] for about, finding in findings.items()} == dict.fromkeys(
-        ("settings", "schema", "organization", "clock", "key", "deliveries", "receivers"), "ok"
+        (
+            *("settings", "schema", "organization", "clock", "durability"),
+            *("key", "deliveries", "receivers"),
+        ),
+        "ok",
     )
 
 
@@ -64,7 +68,7 @@ def test_for_people_each_finding_is_a_line(initialised, database_url, capsys):
     assert run(["--database", database_url, "doctor"]) == 0
 
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 7
+    assert len(lines) == 8
     assert all(line.startswith("ok ") for line in lines)
 
 
@@ -145,6 +149,18 @@ def test_a_database_without_an_organization_is_wrong(examine):
 
     assert code == 1
     assert findings["organization"]["advice"] == "Run: coursebell init"
+
+
+def test_postgresql_that_answers_before_the_disk_has_it_is_wrong(postgres_url, capsys):
+    assert run(["--database", postgres_url, "init"]) == 0
+    lax = f"{postgres_url}{'&' if '?' in postgres_url else '?'}options=-csynchronous_commit%3Doff"
+
+    code = run(["--database", lax, "doctor"])
+
+    out = capsys.readouterr().out
+    assert code == 1
+    assert "PostgreSQL has synchronous_commit off: a crash loses what was answered." in out
+    assert "ALTER SYSTEM SET synchronous_commit = on" in out
 
 
 def test_postgresql_without_a_key_is_wrong(postgres_url, capsys, monkeypatch):

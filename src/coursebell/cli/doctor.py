@@ -51,7 +51,7 @@ def doctor(
         bool, typer.Option("--json", help="Print a JSON array instead of lines.")
     ] = False,
 ) -> None:
-    """Look at settings, database, clock, keys and deliveries, and say what to do.
+    """Look at settings, database, clock, durability, keys and deliveries, and say what to do.
 
     The exit code is 1 when something is wrong.
 
@@ -89,6 +89,7 @@ def _installation(registrar: Registrar) -> Iterator[Finding]:
     checks: tuple[tuple[str, Check], ...] = (
         ("organization", _organization),
         ("clock", _clock),
+        ("durability", _durability),
         ("key", _key),
         ("deliveries", _deliveries),
         ("receivers", _receivers),
@@ -139,6 +140,17 @@ def judge_skew(skew: float) -> Finding:
         "clock",
         f"The database is {abs(skew):.0f} s {way} this machine.",
         "Set both clocks by NTP: receivers refuse deliveries whose time is 5 minutes off.",
+    )
+
+
+def _durability(registrar: Registrar) -> Finding:
+    lax = health.list_lax_settings(registrar)
+    if not lax:
+        return _ok("durability", "What is committed is on the disk.")
+    return _wrong(
+        "durability",
+        f"PostgreSQL has {', '.join(lax)} off: a crash loses what was answered.",
+        f"Set it on: ALTER SYSTEM SET {lax[0]} = on; SELECT pg_reload_conf();",
     )
 
 

@@ -91,7 +91,7 @@ def test_a_registrations_event_is_sent_as_the_contract_says(school, started):
             headers={"X-Key": "sesame", "Authorization": "Bearer abc"},
         )
         registration = school.registration(now=datetime.now(UTC))
-        with started(public_url="https://bell.example/school"):
+        with started(public_url=school.registrar.public_url):
             wait_until(settled(school, webhook, "delivered"))
 
     (request,) = receiver.requests
@@ -112,7 +112,7 @@ def test_a_registrations_event_is_sent_as_the_contract_says(school, started):
         "ce-specversion": "1.0",
         "ce-id": event.id,
         "ce-type": "offering_registered",
-        "ce-source": f"https://bell.example/school/organizations/{school.organization.id}",
+        "ce-source": f"https://bell.example/organizations/{school.organization.id}",
         "ce-time": format_instant(event.occurred_at),
         "ce-subject": registration.id,
         "ce-registrationseq": "1",
@@ -120,6 +120,15 @@ def test_a_registrations_event_is_sent_as_the_contract_says(school, started):
         "x-key": "sesame",
         "authorization": "Bearer abc",
     }
+    tried = deliveries.get_delivery(
+        school.registrar, school.admin, school.deliveries(webhook)[0].id
+    )
+    rebuilt = {name.lower(): value for name, value in tried.request_headers(attempt)}
+    sent = headers_of(request)
+    assert rebuilt.keys() == sent.keys() - {"host", "content-length"}
+    masked = {name for name, value in rebuilt.items() if "***" in value}
+    assert masked == {"x-key", "authorization", "webhook-signature"}
+    assert all(rebuilt[name] == sent[name] for name in rebuilt.keys() - masked)
 
 
 def test_a_users_event_has_no_registration_and_an_urn_without_a_public_url(school, started):

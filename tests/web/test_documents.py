@@ -14,6 +14,7 @@ from coursebell.domain.model import (
     DeliveryStatus,
     MoveOn,
 )
+from coursebell.services.deliveries import DeliveryWithAttempts
 from coursebell.web.documents import course_document, delivery_document
 
 NOW = datetime(2031, 2, 3, 4, 5, 6, 999_999, tzinfo=UTC)
@@ -52,6 +53,12 @@ def attempt(**fields) -> Attempt:
     return Attempt(**usual | fields)
 
 
+def tried(*attempts: Attempt) -> DeliveryWithAttempts:
+    return DeliveryWithAttempts(
+        delivery=delivery(), attempts=list(attempts), headers=(("x-key", "***"),)
+    )
+
+
 def test_an_attempt_shows_what_came_back_whatever_it_is_made_of():
     refused = attempt(
         outcome="http_500",
@@ -62,7 +69,7 @@ def test_an_attempt_shows_what_came_back_whatever_it_is_made_of():
         truncated=True,
     )
 
-    shown = json.loads(delivery_document(delivery(), [refused]).to_json())
+    shown = json.loads(delivery_document(tried(refused)).to_json())
 
     assert shown["attempts"] == [
         {
@@ -72,6 +79,9 @@ def test_an_attempt_shows_what_came_back_whatever_it_is_made_of():
             "outcome": "http_500",
             "statusCode": 500,
             "address": "203.0.113.7",
+            "requestHeaders": "x-key: ***\r\n"
+            "webhook-timestamp: 1927857906\r\n"
+            "webhook-signature: v1,***\r\n",
             "responseHeaders": "server: x",
             "responseBody": "caf\N{REPLACEMENT CHARACTER}",
             "truncated": True,
@@ -80,12 +90,13 @@ def test_an_attempt_shows_what_came_back_whatever_it_is_made_of():
 
 
 def test_an_attempt_without_an_answer_shows_none():
-    shown = json.loads(delivery_document(delivery(), [attempt()]).to_json())
+    shown = json.loads(delivery_document(tried(attempt())).to_json())
 
     assert sorted(shown["attempts"][0]) == [
         "durationMs",
         "number",
         "outcome",
+        "requestHeaders",
         "startedDate",
         "truncated",
     ]

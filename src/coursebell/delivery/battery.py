@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from coursebell.delivery.requests import USER_AGENT
 from coursebell.domain import samples
 from coursebell.domain.conduct import Should
 from coursebell.domain.events import Document, EventName, NewEvent, encode, user_part
 from coursebell.domain.instants import format_instant
 from coursebell.domain.model import DeliveryKind, new_id
+from coursebell.services.headers import USER_AGENT
 from coursebell_receiver import Signer, generate_secret
 
 LARGE = 200_000  # bytes of text: an assignment's response can be long

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-MASK = "***"
+from coursebell.services.headers import MASK
+
 _SHORTEST = 4  # characters; a shorter value hides nothing, and would mask half of every answer
 _WORD = 8  # the same for a word of a value, which may be a scheme's name
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from coursebell import __version__
 from coursebell.delivery.client import Request
 from coursebell.delivery.masking import Masks
-from coursebell.domain.instants import format_instant
 from coursebell.domain.targets import host_of
 from coursebell.errors import NotFoundError, SealError
 from coursebell.logs import logger
+from coursebell.services.headers import attempt_headers, delivery_headers, webhook_headers
 from coursebell.storage.claims import Claimed
 from coursebell.storage.seal import Seal
 from coursebell.storage.webhooks import Target, open_headers, open_old_secret, open_secret
@@ -18,8 +17,6 @@ from coursebell_receiver import SecretError
 from coursebell_receiver.signature import SECRET_PREFIX, Signer
 
 _log = logger(__name__)
-
-USER_AGENT = f"Coursebell/{__version__}"
 
 
 class Sender:
@@ -40,13 +37,7 @@ class Sender:
         self._old_signer = None if old_secret is None else Signer(old_secret)
         until = target.old_secret_until
         self._old_until = 0.0 if until is None else until.timestamp()
-        self._fixed = (
-            ("content-type", "application/json"),
-            ("user-agent", USER_AGENT),
-            ("ce-specversion", "1.0"),
-            ("ce-source", _source(target.organization_id, public_url)),
-            *headers.items(),
-        )
+        self._fixed = (*webhook_headers(target.organization_id, public_url), *headers.items())
 
     def request(self, delivery: Claimed, timestamp: int) -> Request:
         """The request of an attempt that starts at `timestamp` (seconds since 1970).
@@ -56,26 +47,19 @@ class Sender:
         if delivery.body is None:
             raise NotFoundError("The event's content was removed by retention.")
         signature = self._signature(delivery.event_id, timestamp, delivery.body)
-        headers = [
-            *self._fixed,
-            ("webhook-id", delivery.event_id),
-            ("webhook-timestamp", str(timestamp)),
-            ("webhook-signature", signature),
-            ("ce-id", delivery.event_id),
-            ("ce-type", delivery.event),
-            ("ce-time", format_instant(delivery.occurred_at)),
-            ("coursebell-delivery", delivery.kind.value),
-        ]
-        subject = delivery.registration_id or delivery.element_id or delivery.user_id
-        if subject is not None:
-            headers.append(("ce-subject", subject))
-        if delivery.registration_seq is not None:
-            headers.append(("ce-registrationseq", str(delivery.registration_seq)))
+        its_own = delivery_headers(
+            event_id=delivery.event_id,
+            event=delivery.event,
+            occurred_at=delivery.occurred_at,
+            kind=delivery.kind,
+            subject=delivery.registration_id or delivery.element_id or delivery.user_id,
+            registration_seq=delivery.registration_seq,
+        )
         return Request(
             key=delivery.key,
             method=self.target.method.value,
             url=self.target.url,
-            headers=tuple(headers),
+            headers=(*self._fixed, *its_own, *attempt_headers(timestamp, signature)),
             body=delivery.body,
             timeout_seconds=self.target.timeout_seconds,
         )
@@ -86,12 +70,6 @@ class Sender:
         if self._old_signer is None or timestamp >= self._old_until:
             return signature
         return f"{signature} {self._old_signer.sign(event_id, timestamp, body)}"
-
-
-def _source(organization_id: str, public_url: str | None) -> str:
-    if public_url is None:
-        return f"urn:coursebell:{organization_id}"
-    return f"{public_url}/organizations/{organization_id}"
 
 
 class Senders:

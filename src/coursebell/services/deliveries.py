@@ -16,10 +16,19 @@ from coursebell.domain.model import (
 )
 from coursebell.errors import ConflictError, NotFoundError
 from coursebell.services.dispatching import LEASE_SECONDS
+from coursebell.services.headers import (
+    MASK,
+    Headers,
+    attempt_headers,
+    delivery_headers,
+    masked_headers,
+    webhook_headers,
+)
 from coursebell.services.registrar import Registrar
 from coursebell.services.webhooks import deliverable_webhook
 from coursebell.storage import audit, claims, deliveries, outbox, webhooks
 from coursebell.storage.audit import Change
+from coursebell.storage.database import Transaction
 from coursebell.storage.deliveries import Backlog
 
 
@@ -27,6 +36,12 @@ from coursebell.storage.deliveries import Backlog
 class DeliveryWithAttempts:
     delivery: Delivery
     attempts: list[Attempt]  # newest first
+    headers: Headers  # of its requests, without those of an attempt; custom ones are masked
+
+    def request_headers(self, attempt: Attempt) -> Headers:
+        """What an attempt sent, rebuilt: with the custom headers that the webhook has now."""
+        timestamp = int(attempt.started_at.timestamp())
+        return (*self.headers, *attempt_headers(timestamp, f"v1,{MASK}"))
 
 
 def get_event(registrar: Registrar, actor: Actor, event_id: str) -> Event:
@@ -54,7 +69,24 @@ def get_delivery(registrar: Registrar, actor: Actor, delivery_id: str) -> Delive
         if delivery is None:
             raise NotFoundError
         found = deliveries.list_attempts(tx, actor.organization_id, delivery_id)
-    return DeliveryWithAttempts(delivery=delivery, attempts=found)
+        headers = _headers(tx, registrar, actor, delivery)
+    return DeliveryWithAttempts(delivery=delivery, attempts=found, headers=headers)
+
+
+def _headers(tx: Transaction, registrar: Registrar, actor: Actor, delivery: Delivery) -> Headers:
+    event = outbox.event_of(tx, delivery.id)
+    return (
+        *webhook_headers(actor.organization_id, registrar.public_url),
+        *masked_headers(webhooks.list_header_names(tx, delivery.webhook_id)),
+        *delivery_headers(
+            event_id=event.id,
+            event=event.name,
+            occurred_at=event.occurred_at,
+            kind=delivery.kind,
+            subject=event.registration_id or event.element_id or event.user_id,
+            registration_seq=event.registration_seq,
+        ),
+    )
 
 
 def list_deliveries(

@@ -191,6 +191,16 @@ def find_event(tx: Transaction, organization_id: str, event_id: str) -> Event | 
     return None if row is None else read_event(row)
 
 
+def event_of(tx: Transaction, delivery_id: str) -> Event:
+    """What a delivery is of; that of a test never happened."""
+    query = (
+        select(events)
+        .join(deliveries, deliveries.c.event_key == events.c.key)
+        .where(deliveries.c.id == delivery_id)
+    )
+    return read_event(tx.execute(query).one())
+
+
 def list_events(
     tx: Transaction, organization_id: str, filters: EventFilters, page: Page
 ) -> Slice[Event]:

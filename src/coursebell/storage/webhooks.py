@@ -134,6 +134,13 @@ def find_webhook(
     return None if row is None else _webhook(row)
 
 
+def list_header_names(tx: Transaction, webhook_id: str) -> tuple[str, ...]:
+    """Of its custom headers, also when it is deleted."""
+    query = select(webhooks.c.header_names).where(webhooks.c.id == webhook_id)
+    names: tuple[str, ...] = tx.execute(query).scalar_one()
+    return names
+
+
 def organization_of(tx: Transaction, webhook_id: str) -> str:
     query = select(webhooks.c.organization_id).where(webhooks.c.id == webhook_id)
     found: str = tx.execute(query).scalar_one()

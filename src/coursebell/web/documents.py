@@ -42,6 +42,8 @@ from coursebell.domain.model import (
     WebhookKind,
     WebhookStatus,
 )
+from coursebell.services.deliveries import DeliveryWithAttempts
+from coursebell.services.headers import Headers
 from coursebell.services.reconciliation import Day
 from coursebell.storage.audit import Entry
 from coursebell.web.fields import without_defaults
@@ -515,6 +517,9 @@ class AttemptDocument(Document):
     outcome: str
     status_code: int | Absent = None
     address: str | Absent = Field(None, description="The address connected to.")
+    request_headers: str = Field(
+        description="Rebuilt, with the custom headers that the webhook has now; secrets as `***`."
+    )
     response_headers: str | Absent = Field(None, description="For other than 2xx, up to 2 KB.")
     response_body: str | Absent = Field(None, description="For other than 2xx, up to 4 KB.")
     truncated: bool = Field(description="The body was longer than is read.")
@@ -543,14 +548,16 @@ def delivery_summary(delivery: Delivery) -> DeliverySummary:
     )
 
 
-def delivery_document(delivery: Delivery, attempts: Sequence[Attempt]) -> DeliveryDocument:
+def delivery_document(found: DeliveryWithAttempts) -> DeliveryDocument:
     return DeliveryDocument(
-        **dict(delivery_summary(delivery)),
-        attempts=[attempt_document(attempt) for attempt in attempts],
+        **dict(delivery_summary(found.delivery)),
+        attempts=[
+            attempt_document(attempt, found.request_headers(attempt)) for attempt in found.attempts
+        ],
     )
 
 
-def attempt_document(attempt: Attempt) -> AttemptDocument:
+def attempt_document(attempt: Attempt, headers: Headers) -> AttemptDocument:
     body = attempt.response_body
     return AttemptDocument(
         number=attempt.number,
@@ -559,6 +566,7 @@ def attempt_document(attempt: Attempt) -> AttemptDocument:
         outcome=attempt.outcome,
         status_code=attempt.status_code,
         address=attempt.address,
+        request_headers="".join(f"{name}: {value}\r\n" for name, value in headers),
         response_headers=attempt.response_headers,
         response_body=None if body is None else body.decode("utf-8", "replace"),
         truncated=attempt.truncated,

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/api/v5/deliveries", route_class=ApiRoute, tags=["del
 async def get_delivery(delivery_id: PathId, caller: Admin) -> Response:
     """One delivery with its attempts, newest first."""
     found = await caller.run(deliveries.get_delivery, delivery_id)
-    return shown(delivery_document(found.delivery, found.attempts))
+    return shown(delivery_document(found))
 
 
 @router.post("/{delivery_id}/resend", **shows(DeliveryReference, *UNKNOWN, *CONFLICT, status=202))

@@ -424,7 +424,13 @@ Index(
     sqlite_where=_asked,
     postgresql_where=_asked,
 )
-Index("deliveries_failed", deliveries.c.webhook_id, sqlite_where=_failed, postgresql_where=_failed)
+Index(
+    "deliveries_failed",
+    deliveries.c.webhook_id,
+    deliveries.c.status,
+    sqlite_where=_failed,
+    postgresql_where=_failed,
+)
 Index("deliveries_of_webhook", deliveries.c.webhook_id, deliveries.c.key)
 Index("deliveries_of_event", deliveries.c.event_key)
 

@@ -419,7 +419,7 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "deliveries_failed",
-            ["webhook_id"],
+            ["webhook_id", "status"],
             unique=False,
             sqlite_where=sa.text("status = 'failed'"),
             postgresql_where=sa.text("status = 'failed'"),

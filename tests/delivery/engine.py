@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from coursebell.delivery.client import Client, Progress
@@ -101,6 +103,20 @@ def running(url: str, secret_key: str, **options: Any) -> Iterator[Engine]:
         database.close()
         os.close(readable)
         os.close(writable)
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """This process can open no file nor socket."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = 1 + max(int(each.name) for each in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
+    with ExitStack() as taken:
+        taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        with suppress(OSError):
+            while True:
+                taken.enter_context(Path(os.devnull).open())
+        yield
 
 
 class Gate:

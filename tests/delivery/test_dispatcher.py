@@ -1,14 +1,11 @@
 """The dispatcher at work: a real database, real receivers on loopback, a thread of its own."""
 
 import json
-import os
-import resource
 import time
 from collections import Counter
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -34,6 +31,7 @@ from delivery.engine import (
     attempts_of,
     body_of,
     headers_of,
+    no_descriptors,
     people,
     running,
     statuses,
@@ -599,20 +597,6 @@ def test_want_of_descriptors_is_no_receivers_fault(school, started):
     assert engine.observed == ["delivered"] * 6
     assert len(receiver.requests) == 6
     assert {len(attempts_of(school, each)) for each in school.deliveries(webhook)} == {1}
-
-
-@contextmanager
-def no_descriptors():
-    """This process can open no file nor socket."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = 1 + max(int(each.name) for each in Path("/proc/self/fd").iterdir())
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
-    with ExitStack() as taken:
-        taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
-        with suppress(OSError):
-            while True:
-                taken.enter_context(Path(os.devnull).open())
-        yield
 
 
 # Trouble of one that must not be the others'

@@ -10,16 +10,22 @@ from coursebell.delivery.client import Client, Request, Result
 from coursebell.delivery.guard import Guard
 from coursebell.domain.addresses import AddressRules
 from coursebell.domain.retry import Outcome
+from delivery.engine import no_descriptors
 from delivery.hostile import NO_CONTENT, Receiver, answers
 
 
 def send(rules: AddressRules, url: str) -> Result:
     client = Client(rules)
+    result = exchange(client, url)
+    client.close()
+    return result
+
+
+def exchange(client: Client, url: str) -> Result:
     client.start(Request(key=1, method="POST", url=url, headers=(), body=b"{}", timeout_seconds=20))
     results: list[Result] = []
     while not results:
         results = client.advance(30).results
-    client.close()
     return results[0]
 
 
@@ -50,6 +56,23 @@ def test_a_blocked_address_is_never_connected_to_however_it_is_written(host, add
     assert result.address == address
     assert result.error == f"The address {address} is not public."
     assert receiver.connections == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_without_descriptors_nothing_is_tried(host):
+    rules = AddressRules.parse("127.0.0.0/8")
+    with Receiver(answers(NO_CONTENT)) as receiver:
+        url = f"http://{host}:{receiver.port}/"
+        client = Client(rules)
+        with no_descriptors():
+            untried = exchange(client, url)
+        tried = exchange(client, url)
+        client.close()
+
+    assert untried.is_untried
+    assert tried.outcome.delivered
+    assert not tried.is_untried
+    assert len(receiver.requests) == 1
 
 
 def test_a_name_whose_every_address_is_blocked_is_refused():

@@ -128,6 +128,16 @@ def test_what_deleted_webhooks_left_is_tidied_up_every_five_seconds(school):
     assert stored_statuses(school, deleted) == ["cancelled"]
 
 
+def test_upkeep_does_not_wait_for_a_clock_that_was_set_back(school):
+    schedule = Schedule(school.registrar, None)
+    schedule.tick(NOW + HOUR)
+    deleted = delete_with_a_backlog(school)
+
+    schedule.tick(NOW)
+
+    assert stored_statuses(school, deleted) == ["cancelled"]
+
+
 def test_order_is_mended_every_five_minutes(school):
     webhook = school.webhook(events=("offering_registered",))
     schedule = Schedule(school.registrar, None)

@@ -49,8 +49,9 @@ class Schedule:
         self._retention = retention
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="schedule", daemon=True)
-        self._next_tidying = self._next_mending = self._next_sweep = _LONG_AGO
-        self._next_retention = _LONG_AGO
+        self._ticked_at = _LONG_AGO
+        self._next_tidying = self._next_mending = _LONG_AGO
+        self._next_sweep = self._next_retention = _LONG_AGO
         self._suspects: frozenset[str] = frozenset()
 
     def start(self) -> None:
@@ -68,6 +69,9 @@ class Schedule:
 
     def tick(self, now: datetime) -> None:
         """Do what is due at `now`. What goes wrong is logged, and keeps no other task from it."""
+        if now < self._ticked_at:  # the clock was set back: nothing waits until it is there again
+            self._make_all_due()
+        self._ticked_at = now
         self._try(self._halt, now)
         self._try(self._import, now)
         if now >= self._next_tidying:
@@ -83,6 +87,10 @@ class Schedule:
         if self._retention is not None and now >= self._next_retention:
             self._next_retention = now + _RETENTION_EVERY
             self._try(self._forget, now - self._retention)
+
+    def _make_all_due(self) -> None:
+        self._next_tidying = self._next_mending = _LONG_AGO
+        self._next_sweep = self._next_retention = _LONG_AGO
 
     def _try(self, task: Callable[[datetime], None], moment: datetime) -> None:
         try:

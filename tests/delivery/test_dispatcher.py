@@ -789,6 +789,24 @@ def test_a_lease_that_lapses_while_the_attempt_is_in_flight_is_taken_up_again(sc
     assert [each.attempts for each in school.deliveries(webhook)] == [1, 1]
 
 
+def test_what_is_claimed_again_while_it_waits_in_hand_is_sent_once(school, started):
+    gate = Gate()
+    with Receiver(gate) as receiver, started() as engine:
+        webhook = school.webhook(url=receiver.url, max_in_flight=4)
+        people(school, 6)
+        wait_until(lambda: gate.most_at_once == 4)
+        # as another process does that takes this one for dead, or a machine that was asleep
+        write(school, sa.update(deliveries_table).values(lease=None, due_at=datetime.now(UTC)))
+        people(school, 1)
+        leases = sa.select(deliveries_table.c.lease).where(deliveries_table.c.lease.is_not(None))
+        wait_until(lambda: len(stored(school, leases)) == 7)
+        gate.opened.set()
+        wait_until(settled(school, webhook, *["delivered"] * 7))
+
+    assert engine.observed == ["delivered"] * 7
+    assert len(receiver.requests) == 7
+
+
 def test_a_lease_too_near_its_end_is_given_back(school, started):
     gate = Gate()
     with Receiver(gate) as receiver, started(lease_seconds=6.2):

@@ -102,6 +102,20 @@ def test_lanes_keep_the_deliveries_of_each_webhook_apart():
     assert [each.delivery.webhook_id for each in lanes.waiting()] == ["a", "a", "b"]
 
 
+def test_what_is_claimed_anew_waits_once_and_as_the_last():
+    lanes = Lanes()
+    for key in (1, 2, 3):
+        lanes.add(held("a", key=key))
+    lanes.add(held("b", key=4))
+    anew = held("a", key=1, lease_ends=9.0)
+
+    lanes.forget([anew.delivery, held("c", key=5).delivery])
+    lanes.add(anew)
+
+    assert [each.delivery.key for each in lanes.waiting()] == [2, 3, 1, 4]
+    assert lanes.waiting()[2] is anew
+
+
 def test_a_lane_that_had_its_turn_goes_behind_the_others():
     lanes = Lanes()
     for webhook_id in ["a", "b", "c"]:

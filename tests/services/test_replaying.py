@@ -239,6 +239,38 @@ def test_what_is_being_sent_already_is_not_held_back(school):
     assert [each.event for each in claim(school)] == ["offering_registered"]
 
 
+def fail(school, claimed):
+    record(school, claimed, DeliveryStatus.PENDING)
+
+
+def give_back(school, claimed):
+    leases = {each.key: each.lease for each in claimed}
+    dispatching.give_back(school.registrar, leases, LATER)
+
+
+def lose(school, claimed):
+    """The dispatcher that has them is killed, and the next one starts."""
+    dispatching.recover(school.registrar, LATER)
+
+
+@pytest.mark.parametrize("leave", [fail, give_back, lose])
+def test_what_was_in_hand_and_is_not_delivered_waits_for_what_was_backfilled_before_it(
+    school, leave
+):
+    registration = school.registration()
+    late = school.webhook(events=STORY)
+    school.ask(registration, Command.GRADE, grade="80")
+    in_hand = claim(school)
+    backfill(school, late)
+
+    leave(school, in_hand)
+
+    first = claim(school)
+    assert [each.event for each in first] == ["offering_registered"]
+    record(school, first)
+    assert [each.event for each in claim(school)] == ["offering_completed"]
+
+
 def test_a_backfill_begins_where_it_is_told(school):
     school.registrations(2)
     school.registration(now=NOW + 2 * HOUR)

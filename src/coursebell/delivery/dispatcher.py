@@ -84,6 +84,7 @@ class Dispatcher:
         self._results: list[Recorded] = []
         self._gone: dict[str, Target] = {}
         self._untried: dict[int, str] = {}  # key to lease, for want of descriptors
+        self._returned: dict[int, str] = {}  # the same of what is to be given back
         self._oldest_result = 0.0
         self._look_at = 0.0  # when to look for work again
         self._ask_at = 0.0  # when to ask whether the bell was missed
@@ -107,6 +108,7 @@ class Dispatcher:
             self._record()
         if self._untried:
             self._wait_for_descriptors()
+        self._settle_returned()
         if self._is_time_to_look():
             self._claim()
         self._start()
@@ -126,10 +128,11 @@ class Dispatcher:
 
     def _wait_for_descriptors(self) -> None:
         """What could not be tried counts as no attempt: no receiver is to blame for it."""
-        dispatching.give_back(self._registrar, self._untried, self._clock.now())
         problem = "There are no file descriptors left; allow more (ulimit -n, LimitNOFILE)."
         _log.error("dispatcher.descriptors", problem=problem, deliveries=len(self._untried))
+        self._returned |= self._untried
         self._untried = {}
+        self._settle_returned()
         self._rest()
 
     def _rest(self) -> None:
@@ -157,6 +160,7 @@ class Dispatcher:
             now,
             besides=self._senders.sealed,
         )
+        self._lanes.forget(batch.claimed)
         for delivery in batch.claimed:
             self._take_in_hand(Held(delivery, start + self._lease_seconds, start))
         self._full = batch.full
@@ -180,7 +184,6 @@ class Dispatcher:
         self._senders.renew(targets)
         if any(target.rate_per_second is not None for target in targets.values()):
             self._dispatchers = dispatching.count_dispatchers(self._registrar)
-        self._renewed_at = time.monotonic()
         if sealed - self._senders.sealed:
             self._look_at = 0.0  # what nobody could open may be claimed now
         cancelled = self._list_cancelled()
@@ -191,6 +194,7 @@ class Dispatcher:
             + self._take_unsendable(lane)
         ]
         self._give_back(unsendable)
+        self._renewed_at = time.monotonic()
 
     def _list_cancelled(self) -> set[int]:
         """Keys of what has waited in hand for a while, and was cancelled meanwhile."""
@@ -324,9 +328,14 @@ class Dispatcher:
                 _log.exception("delivery.unrecorded", delivery_key=result.key)
 
     def _give_back(self, unsent: Iterable[Held]) -> None:
-        leases = {held.delivery.key: held.delivery.lease for held in unsent}
-        if leases:
-            dispatching.give_back(self._registrar, leases, self._clock.now())
+        self._returned |= {held.delivery.key: held.delivery.lease for held in unsent}
+        self._settle_returned()
+
+    def _settle_returned(self) -> None:
+        """Give back what is to be; it is kept until the database has taken it."""
+        if self._returned:
+            dispatching.give_back(self._registrar, self._returned, self._clock.now())
+            self._returned = {}
             self._look_at = 0.0
 
     def _finish(self) -> None:
@@ -334,7 +343,8 @@ class Dispatcher:
         self._settle({held.delivery.key: held.delivery.lease for held in self._lanes.waiting()})
         while self._sent and (left := deadline - time.monotonic()) > 0:
             self._advance(left, ())
-        self._settle(self._untried | {key: sent.delivery.lease for key, sent in self._sent.items()})
+        in_flight = {key: sent.delivery.lease for key, sent in self._sent.items()}
+        self._settle(self._returned | self._untried | in_flight)
 
     def _settle(self, unsent: dict[int, str]) -> None:
         """Record what there is, and give back `unsent` (key to lease)."""

@@ -6,7 +6,7 @@ Nor may a host take all there is, however many webhooks point there.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from coursebell.storage.claims import Claimed
@@ -82,6 +82,12 @@ class Lanes:
         if lane is None:
             lane = self._lanes[webhook_id] = Lane(webhook_id)
         lane.waiting.append(held)
+
+    def forget(self, claimed: Sequence[Claimed]) -> None:
+        """What was claimed anew while it waits here has a new lease: the old one counts no more."""
+        keys = {each.key for each in claimed}
+        for webhook_id in self._lanes.keys() & {each.webhook_id for each in claimed}:
+            self._lanes[webhook_id].take(lambda delivery: delivery.key in keys)
 
     def had_its_turn(self, lane: Lane) -> None:
         self._lanes[lane.webhook_id] = self._lanes.pop(lane.webhook_id)

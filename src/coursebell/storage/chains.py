@@ -68,7 +68,10 @@ def release_successors(tx: Transaction, settled: Collection[int], now: datetime)
 
 
 def hold_back(tx: Transaction, webhook_id: str, registration_ids: Collection[str]) -> None:
-    """Let wait what has got an earlier one before it, unless it is being sent already."""
+    """Let wait what has got an earlier one before it, unless a dispatcher has it in hand.
+
+    What that gives back, or fails to deliver, is `put_back`.
+    """
     if not registration_ids:
         return
     theirs = select(events.c.key).where(events.c.registration_id.in_(registration_ids))
@@ -81,6 +84,12 @@ def hold_back(tx: Transaction, webhook_id: str, registration_ids: Collection[str
         _is_blocked(),
     )
     tx.execute(held_back.values(due_at=None))
+
+
+def put_back(tx: Transaction, keys: Collection[int]) -> None:
+    """Let wait those that got an earlier one before them while they were claimed."""
+    if keys:
+        _PUT_BACK.run(tx, keys=keys)
 
 
 class Waiting(NamedTuple):
@@ -131,6 +140,18 @@ def _is_blocked() -> ColumnElement[bool]:
         _is_open_link(earlier),
     )
 
+
+_PUT_BACK = Prepared(
+    update(deliveries)
+    .where(
+        among(deliveries.c.key, "keys"),
+        DUE,
+        _is_open_link(deliveries),
+        deliveries.c.lease.is_(None),
+        _is_blocked(),
+    )
+    .values(due_at=None)
+)
 
 _RELEASE = Prepared(
     update(deliveries)

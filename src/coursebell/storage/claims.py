@@ -31,7 +31,14 @@ from sqlalchemy import (
 )
 
 from coursebell.domain.model import Attempt, DeliveryKind, DeliveryStatus
-from coursebell.storage.chains import DUE, ORDERED_KINDS, PENDING, in_turn, release_successors
+from coursebell.storage.chains import (
+    DUE,
+    ORDERED_KINDS,
+    PENDING,
+    in_turn,
+    put_back,
+    release_successors,
+)
 from coursebell.storage.columns import Instant
 from coursebell.storage.database import Transaction
 from coursebell.storage.prepared import Batch, Given, Prepared, among, clock, insertion, later
@@ -365,6 +372,7 @@ def record(
         return 0
     _RECORD.run(tx, [_outcome_row(result, now) for result in results], now=now)
     _INSERT_ATTEMPTS.run(tx, map(_attempt_row, results))
+    put_back(tx, [result.key for result in results if result.status.is_open])
     settled = [
         result.key
         for result in results
@@ -457,15 +465,19 @@ def release(tx: Transaction, claimed: Mapping[int, str], now: datetime) -> None:
     )
     if rows:
         tx.execute(statement, rows)
+        put_back(tx, list(claimed))
 
 
 def recover_leases(tx: Transaction, now: datetime) -> None:
     """Make everything claimed due at once: for the only dispatcher there is, at its start."""
-    tx.execute(
-        update(deliveries)
-        .where(DUE, deliveries.c.lease.is_not(None))
-        .values(lease=None, due_at=in_turn(tx, now))
-    )
+    _recover(tx, and_(DUE, deliveries.c.lease.is_not(None)), now)
+
+
+def _recover(tx: Transaction, lost: ColumnElement[bool], now: datetime) -> int:
+    recovered = update(deliveries).where(lost).values(lease=None, due_at=in_turn(tx, now))
+    keys = list(tx.execute(recovered.returning(deliveries.c.key)).scalars())
+    put_back(tx, keys)
+    return len(keys)
 
 
 def shift_due_times(tx: Transaction, seconds: float, now: datetime) -> int:
@@ -530,12 +542,7 @@ def recover_leases_of(
     tx: Transaction, run_ids: Collection[str], lease_seconds: float, now: datetime
 ) -> int:
     """Make due at once what these dispatchers had claimed; how many deliveries."""
-    lost = (
-        update(deliveries)
-        .where(_is_leased(tx, lease_seconds, now), _RUN.in_(run_ids))
-        .values(lease=None, due_at=in_turn(tx, now))
-    )
-    return tx.execute(lost).rowcount
+    return _recover(tx, and_(_is_leased(tx, lease_seconds, now), _RUN.in_(run_ids)), now)
 
 
 def _is_leased(tx: Transaction, lease_seconds: float, now: datetime) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, literal, select, update
 
 from coursebell.domain.health import HEALTHY
 from coursebell.domain.lists import Page, Slice
@@ -128,7 +128,9 @@ def mark_webhook_deleted(
 def find_webhook(
     tx: Transaction, organization_id: str, webhook_id: str, *, for_update: bool = False
 ) -> Webhook | None:
-    query = _WEBHOOKS.where(_is(organization_id, webhook_id), webhooks.c.deleted_at.is_(None))
+    """Locked for an update, it does not tell how many deliveries failed: counting takes time."""
+    columns = _UNCOUNTED if for_update else _WEBHOOKS
+    query = columns.where(_is(organization_id, webhook_id), webhooks.c.deleted_at.is_(None))
     locked = query.with_for_update(key_share=True)  # deliveries may refer to it meanwhile
     row = tx.execute(locked if for_update else query).one_or_none()
     return None if row is None else _webhook(row)
@@ -163,6 +165,7 @@ _FAILED = (
     .scalar_subquery()
 )
 _WEBHOOKS = select(webhooks, _FAILED.label("failed_deliveries"))
+_UNCOUNTED = select(webhooks, literal(0).label("failed_deliveries"))
 
 
 def list_subscriptions(tx: Transaction, organization_id: str) -> list[Subscription]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 
 import sqlalchemy as sa
@@ -30,13 +30,23 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAttempt:
+    number: int
+    outcome: str
+    status_code: int | None
+
+    def must_have_come(self, *, is_troubled: bool) -> bool:
+        """Whether it cannot have ended before its request was out."""
+        return self.status_code is not None or not (is_troubled or self.outcome == "timeout")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDelivery:
     event_id: str
     webhook_id: str
     status: str
-    attempts: int  # as the delivery counts them
-    logged: int  # rows of attempts
-    answered: int  # those of them with an HTTP status
+    counted: int  # attempts, as the delivery says
+    attempts: Sequence[StoredAttempt]  # as they are logged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +75,11 @@ class Findings:
     attempts: int = 0
     arrivals: int = 0
     repeated: int = 0  # arrivals of what had been accepted before
-    unlogged: int = 0  # answered arrivals without an attempt: their dispatcher was killed
+    unlogged: int = 0  # arrivals beyond the attempts: a dispatcher was killed, or sent twice
 
     def add(self, other: Findings) -> None:
-        self.problems += other.problems
-        for name in ("registrations", "events", "deliveries", "attempts", "arrivals"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.repeated += other.repeated
-        self.unlogged += other.unlogged
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
 def read(database: Database, offering_id: str) -> Stored:
@@ -97,28 +104,33 @@ def audit(
     stored: Stored,
     arrivals: Mapping[str, Sequence[Arrival]],
     *,
-    exact: Collection[str],
+    troubled: Collection[str] = (),
+    kills: int = 0,
 ) -> Findings:
     """Compare all three. `arrivals`: by webhook, each in order.
 
-    For the webhooks in `exact`, attempts and requests are the same number. Where a dispatcher was
-    killed, a request may have come whose attempt nobody lived to write down; where a receiver
-    misbehaved, an attempt may have failed before anything came.
+    Of each event, as many requests came to a receiver as attempts are logged. There are two
+    exceptions. A dispatcher that is killed has sent what it does not live to write down: so of an
+    event there may be one request more for each of `kills`. And a receiver that is `troubled` may
+    not have got what failed, or got it twice, when it ended a kept connection without an answer.
     """
     found = Findings(
         registrations=len(stored.registrations),
         events=len(stored.events),
         deliveries=len(stored.deliveries),
-        attempts=sum(each.logged for each in stored.deliveries),
+        attempts=sum(len(each.attempts) for each in stored.deliveries),
         arrivals=sum(map(len, arrivals.values())),
     )
     found.problems += _compare_stories(stories, stored)
     found.problems += _compare_deliveries(stored, arrivals.keys())
     for webhook_id, came in arrivals.items():
-        found.problems += _compare_arrivals(stored, webhook_id, came)
+        ours = [each for each in stored.deliveries if each.webhook_id == webhook_id]
+        is_troubled = webhook_id in troubled
+        found.problems += _compare_arrivals(ours, webhook_id, came)
         found.problems += _find_disorder(webhook_id, came)
+        found.problems += _compare_attempts(ours, came, is_troubled=is_troubled, kills=kills)
         found.repeated += _count_repeats(came)
-        _compare_attempts(found, stored, webhook_id, len(came), exact=webhook_id in exact)
+        found.unlogged += max(0, len(came) - sum(len(each.attempts) for each in ours))
     return found
 
 
@@ -143,7 +155,7 @@ def _compare_stories(stories: Sequence[Story], stored: Stored) -> Iterator[str]:
 
 
 def _compare_deliveries(stored: Stored, webhook_ids: Iterable[str]) -> Iterator[str]:
-    """One for each event and webhook, in a final state, that has counted its attempts right."""
+    """One for each event and webhook, in a final state, after attempts that it numbered right."""
     counted = Counter((each.event_id, each.webhook_id) for each in stored.deliveries)
     for webhook_id in webhook_ids:
         for event in stored.events:
@@ -156,20 +168,27 @@ def _compare_deliveries(stored: Stored, webhook_ids: Iterable[str]) -> Iterator[
         where = f"event {each.event_id} to {each.webhook_id}"
         if each.status not in FINAL:
             yield f"{where}: {each.status}"
-        if each.status == "delivered" and each.attempts != each.logged:
-            yield f"{where}: {each.attempts} attempts counted, {each.logged} logged"
+        if each.status != "cancelled" and not each.attempts:
+            yield f"{where}: {each.status} without an attempt"
+        numbers = [attempt.number for attempt in each.attempts]
+        if numbers != list(range(1, each.counted + 1)):
+            yield f"{where}: {each.counted} attempts counted, {numbers} logged"
 
 
-def _compare_arrivals(stored: Stored, webhook_id: str, came: Sequence[Arrival]) -> Iterator[str]:
+def _compare_arrivals(
+    ours: Sequence[StoredDelivery], webhook_id: str, came: Sequence[Arrival]
+) -> Iterator[str]:
     """What is delivered was accepted, what was accepted is delivered, always the same bytes."""
-    ours = {e.event_id: e.status for e in stored.deliveries if e.webhook_id == webhook_id}
+    statuses = {each.event_id: each.status for each in ours}
     accepted = {each.event_id for each in came if each.accepted is not None}
-    delivered = {event_id for event_id, status in ours.items() if status == "delivered"}
+    delivered = {event_id for event_id, status in statuses.items() if status == "delivered"}
     for event_id in delivered - accepted:
         yield f"event {event_id}: delivered to {webhook_id}, which never accepted it"
     for event_id in accepted - delivered:
-        status = ours.get(event_id)
+        status = statuses.get(event_id)
         yield f"event {event_id}: accepted by {webhook_id}, but its delivery is {status}"
+    for event_id in {each.event_id for each in came} - statuses.keys():
+        yield f"event {event_id}: came to {webhook_id}, which has no delivery of it"
     bodies: dict[str, bytes] = {}
     for each in came:
         if bodies.setdefault(each.event_id, each.digest) != each.digest:
@@ -202,16 +221,17 @@ def _count_repeats(came: Sequence[Arrival]) -> int:
 
 
 def _compare_attempts(
-    found: Findings, stored: Stored, webhook_id: str, came: int, *, exact: bool
-) -> None:
-    """What was answered is logged, except by a dispatcher that was killed."""
-    ours = [each for each in stored.deliveries if each.webhook_id == webhook_id]
-    answered, logged = sum(each.answered for each in ours), sum(each.logged for each in ours)
-    found.unlogged += max(0, came - logged)
-    if answered > came:
-        found.problems.append(f"{webhook_id}: {answered} answers are logged, {came} requests came")
-    if exact and came != logged:
-        found.problems.append(f"{webhook_id}: {logged} attempts are logged, {came} requests came")
+    ours: Iterable[StoredDelivery], came: Iterable[Arrival], *, is_troubled: bool, kills: int
+) -> Iterator[str]:
+    """Each request is an attempt, and each attempt a request, but for the exceptions of `audit`."""
+    requests = Counter(each.event_id for each in came)
+    for each in ours:
+        logged, number = len(each.attempts), requests[each.event_id]
+        least = sum(attempt.must_have_come(is_troubled=is_troubled) for attempt in each.attempts)
+        most = (2 * logged if is_troubled else logged) + kills
+        if not least <= number <= most:
+            where = f"event {each.event_id} to {each.webhook_id}"
+            yield f"{where}: {logged} attempts are logged, {number} requests came"
 
 
 def _registrations(tx: Transaction, offering_id: str) -> dict[str, StoredRegistration]:
@@ -230,23 +250,27 @@ def _events(tx: Transaction, offering_id: str) -> list[StoredEvent]:
 
 
 def _deliveries(tx: Transaction, offering_id: str) -> list[StoredDelivery]:
-    event, delivery, attempt = tables.events.c, tables.deliveries.c, tables.attempts.c
-    wanted = (
-        sa.select(
-            event.id,
-            delivery.webhook_id,
-            delivery.status,
-            delivery.attempts,
-            sa.func.count(attempt.key),
-            sa.func.count(attempt.status_code),
-        )
-        .select_from(tables.events)
-        .join(tables.deliveries, delivery.event_key == event.key)
-        .outerjoin(tables.attempts, attempt.delivery_key == delivery.key)
-        .where(event.offering_id == offering_id)
-        .group_by(event.id, delivery.webhook_id, delivery.key, delivery.status, delivery.attempts)
-    )
+    its, ours = tables.deliveries.c, tables.events.c.offering_id == offering_id
+    attempts = _attempts(tx, ours)
+    wanted = sa.select(its.key, tables.events.c.id, its.webhook_id, its.status, its.attempts)
+    rows = tx.execute(wanted.join(tables.events, its.event_key == tables.events.c.key).where(ours))
     return [
-        StoredDelivery(event_id=a, webhook_id=b, status=c, attempts=d, logged=e, answered=f)
-        for a, b, c, d, e, f in tx.execute(wanted)
+        StoredDelivery(event_id=b, webhook_id=c, status=d, counted=e, attempts=attempts[a])
+        for a, b, c, d, e in rows
     ]
+
+
+def _attempts(tx: Transaction, ours: sa.ColumnElement[bool]) -> Mapping[int, list[StoredAttempt]]:
+    """By delivery, in the order of their numbers."""
+    its, delivery = tables.attempts.c, tables.deliveries.c
+    wanted = (
+        sa.select(its.delivery_key, its.number, its.outcome, its.status_code)
+        .join(tables.deliveries, its.delivery_key == delivery.key)
+        .join(tables.events, delivery.event_key == tables.events.c.key)
+        .where(ours)
+        .order_by(its.number)
+    )
+    found = defaultdict(list)
+    for key, number, outcome, code in tx.execute(wanted):
+        found[key].append(StoredAttempt(number=number, outcome=outcome, status_code=code))
+    return found

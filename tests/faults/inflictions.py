@@ -27,12 +27,12 @@ CHILDREN = ("api", "dispatch")
 class Infliction:
     """`inflict` returns when the scene is whole again, as far as that is the inflictor's part.
 
-    `unlogged`: requests may come whose attempts nobody lives to write down.
+    `kills`: how many times a dispatcher dies that may have sent what it did not write down.
     """
 
     name: str
     inflict: Callable[[Scene, random.Random], None]
-    unlogged: bool = False
+    kills: int = 0
     on: Sequence[str] = ("sqlite", "postgres")
 
 
@@ -223,12 +223,12 @@ def _resumes(scene: Scene, webhook_id: str) -> bool:
 
 PROCESSES = (
     Infliction(name="kill -9 of the API", inflict=kill("api")),
-    Infliction(name="kill -9 of the dispatcher", inflict=kill("dispatch"), unlogged=True),
-    Infliction(name="kill -9 of both", inflict=kill(*CHILDREN), unlogged=True),
-    Infliction(name="kill -9 of everything", inflict=kill_all, unlogged=True),
+    Infliction(name="kill -9 of the dispatcher", inflict=kill("dispatch"), kills=1),
+    Infliction(name="kill -9 of both", inflict=kill(*CHILDREN), kills=1),
+    Infliction(name="kill -9 of everything", inflict=kill_all, kills=1),
     Infliction(name="kill -9 of serve alone", inflict=orphan),
     Infliction(name="SIGTERM and start", inflict=stop_in_order),
-    Infliction(name="dispatcher suspended", inflict=suspend("dispatch"), unlogged=True),
+    Infliction(name="dispatcher suspended", inflict=suspend("dispatch")),
     Infliction(name="API suspended", inflict=suspend("api")),
     Infliction(name="API without descriptors", inflict=exhaust_descriptors("api")),
     Infliction(name="dispatcher without descriptors", inflict=exhaust_descriptors("dispatch")),
@@ -244,7 +244,7 @@ POSTGRES = (
 ON_SQLITE = ("sqlite",)
 SQLITE = (
     Infliction(name="disk full", inflict=disk_full, on=ON_SQLITE),
-    Infliction(name="disk read-only", inflict=disk_read_only, on=ON_SQLITE, unlogged=True),
+    Infliction(name="disk read-only", inflict=disk_read_only, on=ON_SQLITE, kills=1),
     Infliction(name="database locked", inflict=database_locked, on=ON_SQLITE),
 )
 RECEIVERS = (

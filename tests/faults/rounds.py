@@ -67,11 +67,9 @@ def play(
     except AssertionError as exc:
         played.findings.problems.append(str(exc))
     moody = any(each.name.startswith("receiver:") for each in inflictions)
-    inexact = scene.webhooks[-1:] if moody else []
-    exact = {each.webhook_id for each in scene.webhooks if each not in inexact}
-    if any(each.unlogged for each in inflictions):
-        exact = set()
-    played.findings.add(scene.audit(tellers, exact=exact))
+    troubled = [each.webhook_id for each in scene.webhooks[-1:] if moody]
+    kills = sum(each.kills for each in inflictions)
+    played.findings.add(scene.audit(tellers, troubled=troubled, kills=kills))
     played.seconds = time.monotonic() - start
     played.requests, played.busy = tellers.requests, tellers.busy
     played.unanswered = tellers.unanswered

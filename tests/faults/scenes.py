@@ -143,13 +143,16 @@ class Scene:
         wait_until(self._is_quiet, "every delivery is in a final state", patience or SETTLED)
         return time.monotonic() - start
 
-    def audit(self, tellers: StoryTellers, *, exact: Collection[str] = ()) -> Findings:
+    def audit(
+        self, tellers: StoryTellers, *, troubled: Collection[str] = (), kills: int = 0
+    ) -> Findings:
         """The books of a load that has ended and settled. Receivers turn a page over."""
         found = books.audit(
             tellers.stories,
             self._look(lambda: books.read(self._database, tellers.offering_id)),
             {each.webhook_id: each.ledger.turn_over() for each in self.webhooks},
-            exact=exact,
+            troubled=troubled,
+            kills=kills,
         )
         found.problems += tellers.problems
         found.problems += [text for each in self.webhooks for text in each.ledger.wrong]

@@ -54,7 +54,7 @@ def steps_told(scene: Scene) -> int:
 @pytest.mark.timeout(400)
 def test_retries_come_whatever_the_clock_says(scene: Scene, clock: Clock):
     ledger = Ledger(refusing)
-    with scene.connected(ledger, retrySchedule=[WAIT] * 30, timeoutSeconds=20) as connected:
+    with scene.connected(ledger, retrySchedule=[WAIT] * 30, timeoutSeconds=20):
         for told, step in enumerate((HOUR, 0), start=1):  # forward, and back
             ledger.treat = refusing
             with scene.tellers(number=2, rate=5) as tellers:
@@ -63,7 +63,7 @@ def test_retries_come_whatever_the_clock_says(scene: Scene, clock: Clock):
                 wait_until(lambda told=told: steps_told(scene) == told, "the step is seen")
             ledger.treat = accepting
             scene.settle(PATIENCE)
-            found = scene.audit(tellers, exact={connected.webhook_id})
+            found = scene.audit(tellers)
 
             assert found.problems == [], step
             assert found.attempts > found.deliveries

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from acceptance.leaks import Secrets
+
 COURSEBELL = (sys.executable, "-m", "coursebell")
 PATIENCE = 60.0  # seconds in which what is waited for happens even on a busy machine
 UNANSWERED = (OSError, http.client.HTTPException)  # what a client sees of a killed server
@@ -36,7 +38,7 @@ class Installation:
     """A database with an organization in it, to start servers on.
 
     `settings` are environment variables besides; `through` is a command that starts the processes
-    in another world, as `nsenter` does.
+    in another world, as `nsenter` does. `secrets` are all that were ever made here.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Installation:
         init = self.run("init", "--organization", "Harbour School")
         assert init.returncode == 0, init.stderr
         self.token = init.stdout.splitlines()[-1]
+        self.secrets = [each for each in (secret_key, self.token) if each]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command that ends by itself."""
@@ -85,7 +88,7 @@ class Installation:
     def serve(self) -> Server:
         """A running `coursebell serve` that answers."""
         log = self._directory / f"serve-{len(self._servers)}.log"
-        server = Server(self._command, self.environment, log, self.token)
+        server = Server(self._command, self.environment, log, self.token, self.secrets)
         self._servers.append(server)
         wait_until(lambda: server.is_ready() or not server.is_alive(), "the server is ready")
         assert server.is_alive(), server.log
@@ -97,19 +100,26 @@ class Installation:
         return "".join(server.log for server in self._servers)
 
     def close(self) -> None:
-        """Leave no process behind, whatever state they are in."""
+        """Leave no process behind, whatever state they are in. They have told no secret."""
         for server in self._servers:
             server.close()
+        assert Secrets(self.secrets).found_in(self.log) == [], "a secret is in the log"
 
 
 class Server:
     """The processes of one `coursebell serve`."""
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], log: Path, token: str
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        token: str,
+        secrets: list[str],
     ) -> None:
         self._log = log
         self._token = token
+        self._secrets = secrets
         self._host = ""
         lifeline, held = os.pipe()  # it ends with this process, however that ends
         self._held: int | None = held
@@ -139,7 +149,7 @@ class Server:
 
     def client(self, token: str | None = None) -> Client:
         """The administrator, or whose token it is."""
-        return Client(self.host, token or self._token)
+        return Client(self.host, token or self._token, self._secrets)
 
     def look_at(self, path: str) -> tuple[int, str]:
         """The status and text of a page outside the API."""
@@ -225,9 +235,13 @@ class Answer:
 
 
 class Client:
-    """A program that uses the REST API with a token, over one connection. Not thread-safe."""
+    """A program that uses the REST API with a token, over one connection. Not thread-safe.
 
-    def __init__(self, host: str, token: str) -> None:
+    `secrets` collects those that it is answered.
+    """
+
+    def __init__(self, host: str, token: str, secrets: list[str]) -> None:
+        self._secrets = secrets
         self._connection = http.client.HTTPConnection(host, timeout=PATIENCE)
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
@@ -250,6 +264,7 @@ class Client:
         except UNANSWERED:
             self._connection.close()
             raise
+        self._secrets += re.findall(r'"secret":"([^"]+)"', text)
         location = response.headers.get("Location", "")
         return Answer(status=response.status, location=location, text=text)
 

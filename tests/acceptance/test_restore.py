@@ -27,7 +27,9 @@ def test_what_was_pending_at_the_backup_goes_out_from_the_restored_copy(
     environment = installation.environment | {
         "COURSEBELL_DATABASE_URL": f"sqlite:///{there / 'coursebell.db'}"
     }
-    server = Server(COURSEBELL, environment, tmp_path / "serve.log", installation.token)
+    server = Server(
+        COURSEBELL, environment, tmp_path / "serve.log", installation.token, installation.secrets
+    )
     try:
         wait_until(lambda: receiver.books or not server.is_alive(), "the delivery has come")
     finally:

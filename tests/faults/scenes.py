@@ -64,7 +64,6 @@ class Scene:
         self._stack.callback(self._look, self._database.close)
         self.server: Server = self.installation.serve()
         self.webhooks: list[Connected] = []
-        self.secrets = [SECRET_KEY, self.installation.token]  # all that were ever made here
 
     def client(self, token: str | None = None) -> Client:
         """The administrator, at the server of this moment."""
@@ -77,7 +76,6 @@ class Scene:
             with self.client() as admin:
                 url = fields.pop("url", ledger.url)
                 webhook_id, ledger.secret = admin.connect(str(url), *EVENTS, **fields)
-            self.secrets.append(ledger.secret)
             connected = Connected(webhook_id=webhook_id, ledger=ledger)
             self.webhooks.append(connected)
             yield connected

@@ -1,17 +1,16 @@
-"""Every secret that a scene has made, and the places where none of them may turn up."""
+"""Every secret that an installation has made, and the places where none of them may turn up."""
 
 from __future__ import annotations
 
 import base64
-
-from faults.scenes import Scene
+from collections.abc import Iterable
 
 
 class Secrets:
-    """Those of a scene so far, as they are and as others would write them."""
+    """Those known so far, as they are and as others would write them."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._written = [form for secret in scene.secrets for form in _forms(secret)]
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._written = list(dict.fromkeys(form for each in secrets for form in _forms(each)))
 
     def found_in(self, content: str | bytes) -> list[str]:
         raw = content.encode() if isinstance(content, str) else content

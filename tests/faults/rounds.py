@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,9 +79,23 @@ def play(
 
 def resident(pid: int) -> int:
     """Megabytes of memory; 0 when it has ended."""
+    return _megabytes(pid, "VmRSS:")
+
+
+def peak(pid: int) -> int:
+    """The most megabytes that it has had, since `forget_peak` where the kernel can forget."""
+    return _megabytes(pid, "VmHWM:")
+
+
+def forget_peak(pid: int) -> None:
+    with suppress(OSError):
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _megabytes(pid: int, name: str) -> int:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    words = status.partition("VmRSS:")[2].split()
+    words = status.partition(name)[2].split()
     return int(words[0]) // 1024 if words else 0

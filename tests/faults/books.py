@@ -1,7 +1,8 @@
 """What must be true when all is quiet again: three sets of books agree.
 
 The story tellers know what was acknowledged, the database what is stored, the receivers what came.
-The database is read by SQL of the kit's own, past the API that is being judged.
+The database is read by SQL of the kit's own, past the API that is being judged; then the feed, by
+which receivers check theirs, must tell the same.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
+from itertools import pairwise
 
 import sqlalchemy as sa
 
@@ -64,6 +66,14 @@ class Stored:
     deliveries: Sequence[StoredDelivery]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FedEvent:
+    """As the feed tells it."""
+
+    id: str
+    position: int
+
+
 @dataclass(slots=True, kw_only=True)
 class Findings:
     """What an audit found. The books balance when there are no `problems`."""
@@ -103,11 +113,12 @@ def audit(
     stories: Sequence[Story],
     stored: Stored,
     arrivals: Mapping[str, Sequence[Arrival]],
+    feed: Sequence[FedEvent],
     *,
     troubled: Collection[str] = (),
     kills: int = 0,
 ) -> Findings:
-    """Compare all three. `arrivals`: by webhook, each in order.
+    """Compare them all. `arrivals`: by webhook, each in order; `feed`: with others' events.
 
     Of each event, as many requests came to a receiver as attempts are logged. There are two
     exceptions. A dispatcher that is killed has sent what it does not live to write down: so of an
@@ -123,6 +134,7 @@ def audit(
     )
     found.problems += _compare_stories(stories, stored)
     found.problems += _compare_deliveries(stored, arrivals.keys())
+    found.problems += _compare_feed(stored, feed)
     for webhook_id, came in arrivals.items():
         ours = [each for each in stored.deliveries if each.webhook_id == webhook_id]
         is_troubled = webhook_id in troubled
@@ -173,6 +185,17 @@ def _compare_deliveries(stored: Stored, webhook_ids: Iterable[str]) -> Iterator[
         numbers = [attempt.number for attempt in each.attempts]
         if numbers != list(range(1, each.counted + 1)):
             yield f"{where}: {each.counted} attempts counted, {numbers} logged"
+
+
+def _compare_feed(stored: Stored, feed: Sequence[FedEvent]) -> Iterator[str]:
+    """It has every event once, and its positions have no gap."""
+    told = Counter(each.id for each in feed)
+    for event in stored.events:
+        if told[event.id] != 1:
+            yield f"event {event.id}: {told[event.id]} times in the feed"
+    for before, after in pairwise(feed):
+        if after.position != before.position + 1:
+            yield f"feed: {after.position} comes after {before.position}"
 
 
 def _compare_arrivals(

@@ -8,14 +8,16 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
-from acceptance.installations import UNANSWERED, Client, Installation, Server, wait_until
+from acceptance.installations import UNANSWERED, Answer, Client, Installation, Server, wait_until
 from coursebell.errors import UnavailableError
 from coursebell.storage.database import Database
 from faults import books
-from faults.books import Findings
+from faults.books import FedEvent, Findings
 from faults.clusters import Cluster
 from faults.disks import Disk
 from faults.ledgers import Ledger
@@ -24,6 +26,7 @@ from faults.stories import EVENTS, StoryTellers
 T = TypeVar("T")
 
 SECRET_KEY = "a-key-that-only-the-fault-kit-uses"
+_PAGE = 1000
 SETTLED = 240.0  # seconds in which everything is in a final state once nothing is hurt any more
 
 
@@ -64,6 +67,8 @@ class Scene:
         self._stack.callback(self._look, self._database.close)
         self.server: Server = self.installation.serve()
         self.webhooks: list[Connected] = []
+        self._feed = f"events?after=&limit={_PAGE}"  # where to read on
+        self._fed: list[FedEvent] = []  # the last that was read, if any
 
     def client(self, token: str | None = None) -> Client:
         """The administrator, at the server of this moment."""
@@ -80,8 +85,7 @@ class Scene:
             self.webhooks.append(connected)
             yield connected
             self.webhooks.remove(connected)
-            with self.client() as admin:
-                admin.do("DELETE", f"webhooks/{webhook_id}")
+            self.insist("DELETE", f"webhooks/{webhook_id}")
 
     def dump(self) -> bytes:
         """Every byte of the database, as somebody finds it who steals it."""
@@ -149,15 +153,52 @@ class Scene:
             tellers.stories,
             self._look(lambda: books.read(self._database, tellers.offering_id)),
             {each.webhook_id: each.ledger.turn_over() for each in self.webhooks},
+            self._read_feed(),
             troubled=troubled,
             kills=kills,
         )
         found.problems += tellers.problems
+        found.problems += self._reconcile(tellers.began)
         found.problems += [text for each in self.webhooks for text in each.ledger.wrong]
         return found
 
+    def insist(self, method: str, resource: str, body: object = None) -> Answer:
+        """Ask until it is done, also while connections to the database are found to be broken."""
+        answers: list[Answer] = []
+
+        def is_done() -> bool:
+            with suppress(*UNANSWERED), self.client() as admin:
+                answers.append(admin.ask(method, resource, body))
+                return answers[-1].status < HTTPStatus.BAD_REQUEST
+            return False
+
+        wait_until(is_done, f"{method} {resource} is done")
+        return answers[-1]
+
     def close(self) -> None:
         self._stack.close()
+
+    def _read_feed(self) -> list[FedEvent]:
+        """What the feed tells since the last time, after the last that it told then."""
+        more = True
+        while more:
+            page = self.insist("GET", self._feed).document
+            self._fed += [
+                FedEvent(id=each["id"], position=each["position"]) for each in page["results"]
+            ]
+            self._feed, more = page["next"].removeprefix("/api/v5/"), page["more"]
+        told, self._fed = self._fed, self._fed[-1:]
+        return told
+
+    def _reconcile(self, began: datetime) -> Iterator[str]:
+        """What an operator's own check finds, from the first whole second of a load."""
+        span = (began + timedelta(seconds=1), began + timedelta(days=1))
+        since, until = (each.isoformat(timespec="seconds") for each in span)
+        for each in self.webhooks:
+            arguments = ("--webhook", each.webhook_id, "--since", since, "--until", until)
+            done = self.installation.run("reconcile", *arguments)
+            if done.returncode != 0:
+                yield f"reconcile {each.webhook_id}: {done.stdout}{done.stderr}"
 
     def _look(self, work: Callable[[], T]) -> T:
         """Look into the database, from where its file is seen."""

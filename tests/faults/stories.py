@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Protocol
 
@@ -70,6 +71,7 @@ class StoryTellers:
         self._threads = [threading.Thread(target=self._tell_stories) for _ in range(number)]
 
     def __enter__(self) -> StoryTellers:
+        self.began = datetime.now(UTC)
         for thread in self._threads:
             thread.start()
         return self

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from faults.books import (
+    FedEvent,
     Stored,
     StoredAttempt,
     StoredDelivery,
@@ -75,10 +76,15 @@ STORED = Stored(
     deliveries=(delivery("event1"), delivery("event2")),
 )
 CAME = (arrival(1, 1.0), arrival(2, 2.0))
+FEED = (
+    FedEvent(id="another's", position=7),
+    FedEvent(id="event1", position=8),
+    FedEvent(id="event2", position=9),
+)
 
 
-def problems(stories=(STORY,), stored=STORED, came=CAME, **options) -> list[str]:
-    return audit(stories, stored, {"hook": came}, **options).problems
+def problems(stories=(STORY,), stored=STORED, came=CAME, feed=FEED, **options) -> list[str]:
+    return audit(stories, stored, {"hook": came}, feed, **options).problems
 
 
 def with_events(*events: StoredEvent) -> Stored:
@@ -238,6 +244,22 @@ MISTAKES: dict[str, tuple[Callable[[], list[str]], str]] = {
         lambda: problems(stored=with_deliveries(delivery("event1"), after(RESET))),
         "event event2 to hook: 2 attempts are logged, 1 requests came",
     ),
+    "an event that is not in the feed": (
+        lambda: problems(feed=FEED[:2]),
+        "event event2: 0 times in the feed",
+    ),
+    "an event that the feed tells twice": (
+        lambda: problems(feed=(*FEED, replace(FEED[2], position=10))),
+        "event event2: 2 times in the feed",
+    ),
+    "a gap in the feed": (
+        lambda: problems(feed=(*FEED, FedEvent(id="another", position=11))),
+        "feed: 11 comes after 9",
+    ),
+    "a position twice in the feed": (
+        lambda: problems(feed=(*FEED, FedEvent(id="another", position=9))),
+        "feed: 9 comes after 9",
+    ),
 }
 
 
@@ -253,7 +275,7 @@ def test_a_mistake_is_found(mistake):
 def test_repetitions_are_counted_and_are_no_mistake_where_a_dispatcher_was_killed():
     came = (*CAME, arrival(2, 3.0), arrival(2, 4.0))
 
-    found = audit([STORY], STORED, {"hook": came}, kills=2)
+    found = audit([STORY], STORED, {"hook": came}, FEED, kills=2)
 
     assert found.problems == []
     assert (found.repeated, found.unlogged) == (2, 2)

@@ -38,7 +38,8 @@ class Installation:
     """A database with an organization in it, to start servers on.
 
     `settings` are environment variables besides; `through` is a command that starts the processes
-    in another world, as `nsenter` does. `secrets` are all that were ever made here.
+    in another world, as `nsenter` does; `options` are given to `serve`. `secrets` are all that were
+    ever made here.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Installation:
         *,
         settings: Mapping[str, str] | None = None,
         through: Sequence[str] = (),
+        options: Sequence[str] = (),
     ) -> None:
         inherited = {
             name: value
@@ -65,6 +67,7 @@ class Installation:
             **(settings or {}),
         }
         self._command = (*through, *COURSEBELL)
+        self._options = options
         self.is_postgres = database_url.startswith("postgres")
         self._directory = directory
         self._servers: list[Server] = []
@@ -88,7 +91,9 @@ class Installation:
     def serve(self) -> Server:
         """A running `coursebell serve` that answers."""
         log = self._directory / f"serve-{len(self._servers)}.log"
-        server = Server(self._command, self.environment, log, self.token, self.secrets)
+        server = Server(
+            self._command, self.environment, log, self.token, self.secrets, options=self._options
+        )
         self._servers.append(server)
         wait_until(lambda: server.is_ready() or not server.is_alive(), "the server is ready")
         assert server.is_alive(), server.log
@@ -116,6 +121,8 @@ class Server:
         log: Path,
         token: str,
         secrets: list[str],
+        *,
+        options: Sequence[str] = (),
     ) -> None:
         self._log = log
         self._token = token
@@ -125,7 +132,7 @@ class Server:
         self._held: int | None = held
         with log.open("w") as stderr:
             self.process = subprocess.Popen(
-                [*command, "serve", "--port", "0", "--lifeline", str(lifeline)],
+                [*command, "serve", "--port", "0", "--lifeline", str(lifeline), *options],
                 env=environment,
                 pass_fds=(lifeline,),
                 stdin=subprocess.DEVNULL,
@@ -167,17 +174,13 @@ class Server:
     def is_alive(self) -> bool:
         return self.process.poll() is None
 
-    def child(self, command: str) -> int | None:
-        """The process that runs `command` (`api` or `dispatch`) now."""
-        return self.children().get(command)
-
-    def children(self) -> dict[str, int]:
-        """The children by what they run; without those that have died."""
-        found = {}
+    def children(self) -> dict[str, list[int]]:
+        """The children by what they run, `api` or `dispatch`; without those that have died."""
+        found: dict[str, list[int]] = {}
         for pid in _child_pids(self.process.pid):
             self._known.add(pid)
-            words = _command_line(pid)
-            found |= {name: pid for name in ("api", "dispatch") if name in words}
+            for name in {"api", "dispatch"}.intersection(_command_line(pid)):
+                found.setdefault(name, []).append(pid)
         return found
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:

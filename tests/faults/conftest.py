@@ -14,7 +14,7 @@ from delivery.hostile import self_signed
 from faults import clusters, disks
 from faults.clusters import Cluster
 from faults.disks import Disk
-from faults.scenes import Scene
+from faults.scenes import TWO_OF_EACH, Scene
 from needs import require
 
 MAX_REQUESTS = 64  # so that a flood need not be large
@@ -86,6 +86,7 @@ def scene(
             "COURSEBELL_MAX_REQUESTS": str(MAX_REQUESTS),
             "COURSEBELL_CA_FILE": str(certificates.bundle),
         },
+        options=() if request.param == "sqlite" else TWO_OF_EACH,
     )
     yield scene
     scene.close()

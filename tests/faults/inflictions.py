@@ -10,17 +10,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from acceptance.installations import wait_until
-from acceptance.receivers import Request
 from faults.floods import Flood
-from faults.ledgers import Treat, Treatment
-from faults.manners import OUTCOMES, Mood, late
-from faults.scenes import Scene, answers_again
+from faults.manners import OUTCOMES, Mood, closes, late
+from faults.scenes import Scene, answers_again, refuses_to_write
+from faults.troubles import gone, moved, nobody, treated, trouble, unknown_certificate
 
 BACK = 90.0  # seconds in which a scene that is no longer hurt answers
 CHILDREN = ("api", "dispatch")
+UNTRIED = '"dispatcher.descriptors"'  # what a dispatcher logs of deliveries that it could not try
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,19 +37,22 @@ class Infliction:
     on: Sequence[str] = ("sqlite", "postgres")
 
 
-def kill(*children: str) -> Callable[[Scene, random.Random], None]:
-    """`kill -9`, and wait until `serve` has started others."""
+def kill(*names: str) -> Callable[[Scene, random.Random], None]:
+    """`kill -9` of one child of each name, and wait until `serve` has started others."""
 
     def inflict(scene: Scene, _: random.Random) -> None:
         server = scene.server
-        wait_until(lambda: server.children().keys() >= set(children), "the children are there")
-        victims = {name: server.children()[name] for name in children}
-        for pid in victims.values():
+        wait_until(lambda: server.children().keys() >= set(names), "the children are there")
+        before = server.children()
+        victims = {before[name][0] for name in names}
+        for pid in victims:
             os.kill(pid, signal.SIGKILL)
-        wait_until(
-            lambda: all(server.child(name) not in (None, victims[name]) for name in children),
-            "others have taken their places",
-        )
+
+        def are_replaced() -> bool:
+            now = server.children()
+            return all(len(set(now.get(name, ())) - victims) >= len(before[name]) for name in names)
+
+        wait_until(are_replaced, "others have taken their places")
         wait_until(answers_again(scene), "the server answers again", BACK)
 
     return inflict
@@ -56,7 +60,7 @@ def kill(*children: str) -> Callable[[Scene, random.Random], None]:
 
 def kill_all(scene: Scene, _: random.Random) -> None:
     """`kill -9` of `serve` itself and its children, at once; the operator starts another."""
-    for pid in (scene.server.process.pid, *scene.server.children().values()):
+    for pid in (scene.server.process.pid, *chain(*scene.server.children().values())):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     scene.restart()
@@ -77,45 +81,66 @@ def stop_in_order(scene: Scene, _: random.Random) -> None:
     scene.restart()
 
 
-def suspend(child: str) -> Callable[[Scene, random.Random], None]:
+def suspend(name: str) -> Callable[[Scene, random.Random], None]:
     """SIGSTOP for a while, as a machine does that swaps."""
 
     def inflict(scene: Scene, rng: random.Random) -> None:
-        pid = scene.server.child(child)
-        if pid is None:
-            return
+        pid = _child(scene, name)
         os.kill(pid, signal.SIGSTOP)
         time.sleep(rng.uniform(1, 4))
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
 
     return inflict
 
 
-def exhaust_descriptors(child: str) -> Callable[[Scene, random.Random], None]:
-    """RLIMIT_NOFILE as low as what is open now, for a while."""
+def starve_api(scene: Scene, rng: random.Random) -> None:
+    """No descriptor left: there are clients whose connections cannot be taken."""
+    pid, answers = _child(scene, "api"), answers_again(scene)
+    time.sleep(1)  # the last things of its start
+    with no_descriptors(pid, lambda: not answers()):
+        time.sleep(rng.uniform(1, 4))
 
-    def inflict(scene: Scene, rng: random.Random) -> None:
-        pid = scene.server.child(child)
-        if pid is None:
-            return
-        with few_descriptors(pid):
-            time.sleep(rng.uniform(2, 5))
 
-    return inflict
+def starve_dispatcher(scene: Scene, rng: random.Random) -> None:
+    """No descriptor left, while receivers close connections, so that others are needed."""
+    pid = _child(scene, "dispatch")
+    with treated(scene.webhooks, closes(Mood())):
+        time.sleep(1)  # until connections that were kept are gone
+        told = scene.server.log.count(UNTRIED)
+        with no_descriptors(pid, lambda: scene.server.log.count(UNTRIED) > told):
+            time.sleep(rng.uniform(1, 4))
 
 
 @contextmanager
-def few_descriptors(pid: int) -> Iterator[None]:
-    """Not one more file or socket than it has open."""
+def no_descriptors(pid: int, is_felt: Callable[[], bool]) -> Iterator[None]:
+    """RLIMIT_NOFILE so low that a process opens no more files and sockets, and feels it."""
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    highest = max(int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir())
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1, before[1]))
+
+    def starve() -> bool:
+        taken = {int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()}
+        lowest = next(number for number in count() if number not in taken)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest, before[1]))
+        return is_felt()
+
     try:
+        wait_until(starve, "descriptors are missed")
         yield
     finally:
-        with suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+def _child(scene: Scene, name: str) -> int:
+    """One that has started: its loop has an event to be woken by."""
+
+    def find() -> Iterator[int]:
+        for pid in scene.server.children().get(name, ()):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                opened = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
+                if "anon_inode:[eventfd]" in opened:
+                    yield pid
+
+    wait_until(lambda: any(find()), f"{name} has started")
+    return next(find())
 
 
 def cluster_away(mode: str) -> Callable[[Scene, random.Random], None]:
@@ -124,6 +149,7 @@ def cluster_away(mode: str) -> Callable[[Scene, random.Random], None]:
     def inflict(scene: Scene, rng: random.Random) -> None:
         assert scene.cluster is not None
         scene.cluster.stop(mode)
+        assert not answers_again(scene)(), "ready without a database"
         time.sleep(rng.choice((0, rng.uniform(1, 8))))
         scene.cluster.start()
         wait_until(answers_again(scene), "the server answers again", BACK)
@@ -142,16 +168,19 @@ def cluster_killed(scene: Scene, _: random.Random) -> None:
 def connections_cut(scene: Scene, rng: random.Random) -> None:
     """`pg_terminate_backend` of all, some times over."""
     assert scene.cluster is not None
+    cut = 0
     for _ in range(rng.randint(1, 5)):
-        scene.cluster.cut()
+        cut += scene.cluster.cut()
         time.sleep(rng.uniform(0.2, 1))
+    assert cut > 0, "there was nothing to cut"
     wait_until(answers_again(scene), "the server answers again", BACK)
 
 
 def disk_full(scene: Scene, rng: random.Random) -> None:
     assert scene.disk is not None
     scene.disk.fill()
-    time.sleep(rng.uniform(1, 5))
+    wait_until(refuses_to_write(scene), "the full disk is felt", BACK)
+    time.sleep(rng.uniform(0, 4))
     scene.disk.empty()
     wait_until(answers_again(scene), "the server answers again", BACK)
 
@@ -159,10 +188,11 @@ def disk_full(scene: Scene, rng: random.Random) -> None:
 def disk_read_only(scene: Scene, rng: random.Random) -> None:
     """As after an error of the disk: the processes die, and their successors may only read."""
     assert scene.disk is not None
-    parent, children = scene.server.process.pid, scene.server.children()
+    parent = scene.server.process.pid
+    children = list(chain(*scene.server.children().values()))
     os.kill(parent, signal.SIGSTOP)  # it would be too quick
     try:
-        for pid in children.values():
+        for pid in children:
             os.kill(pid, signal.SIGKILL)
         scene.make_read_only()
     finally:
@@ -173,8 +203,13 @@ def disk_read_only(scene: Scene, rng: random.Random) -> None:
 
 
 def database_locked(scene: Scene, rng: random.Random) -> None:
-    """Another program holds SQLite's write lock, for longer than a writer waits at times."""
-    scene.hold_write_lock(rng.choice((2.0, 5.0, 12.0)))
+    """Another program holds SQLite's write lock, for longer than a writer waits."""
+
+    def meanwhile() -> None:
+        wait_until(refuses_to_write(scene), "the lock is felt", BACK)
+        time.sleep(rng.uniform(0, 4))
+
+    scene.hold_write_lock(meanwhile)
 
 
 def flood(scene: Scene, rng: random.Random) -> None:
@@ -186,36 +221,6 @@ def flood(scene: Scene, rng: random.Random) -> None:
     assert crowd.hinted == crowd.answers[503], "a 503 did not say when to come again"
 
 
-def trouble(make: Callable[[Mood], Treat]) -> Callable[[Scene, random.Random], None]:
-    """The last webhook's receiver is in a mood for a while."""
-
-    def inflict(scene: Scene, rng: random.Random) -> None:
-        ledger, mood = scene.webhooks[-1].ledger, Mood()
-        before, ledger.treat = ledger.treat, make(mood)
-        time.sleep(rng.uniform(2, 8))
-        ledger.treat = before
-        mood.end()
-
-    return inflict
-
-
-def gone(scene: Scene, rng: random.Random) -> None:
-    """The last webhook's receiver answers 410; somebody resumes the webhook later."""
-    troubled = scene.webhooks[-1]
-
-    def treat(_: Request) -> Treatment:
-        return Treatment(410, accepted=False)
-
-    webhook = f"webhooks/{troubled.webhook_id}"
-    before, troubled.ledger.treat = troubled.ledger.treat, treat
-    wait_until(
-        lambda: scene.insist("GET", webhook).document["status"] == "disabled", "it is disabled"
-    )
-    time.sleep(rng.uniform(1, 4))
-    troubled.ledger.treat = before
-    scene.insist("POST", f"{webhook}/resume")
-
-
 PROCESSES = (
     Infliction(name="kill -9 of the API", inflict=kill("api")),
     Infliction(name="kill -9 of the dispatcher", inflict=kill("dispatch"), kills=1),
@@ -225,8 +230,8 @@ PROCESSES = (
     Infliction(name="SIGTERM and start", inflict=stop_in_order),
     Infliction(name="dispatcher suspended", inflict=suspend("dispatch")),
     Infliction(name="API suspended", inflict=suspend("api")),
-    Infliction(name="API without descriptors", inflict=exhaust_descriptors("api")),
-    Infliction(name="dispatcher without descriptors", inflict=exhaust_descriptors("dispatch")),
+    Infliction(name="API without descriptors", inflict=starve_api),
+    Infliction(name="dispatcher without descriptors", inflict=starve_dispatcher),
     Infliction(name="flood of requests", inflict=flood),
 )
 ON_POSTGRES = ("postgres",)
@@ -249,6 +254,8 @@ RECEIVERS = (
     ),
     Infliction(name="receiver: slow, outside", inflict=trouble(lambda mood: late(mood, 1))),
     Infliction(name="receiver: 410", inflict=gone),
+    Infliction(name="receiver: refused", inflict=moved("connect", nobody)),
+    Infliction(name="receiver: unknown certificate", inflict=moved("tls", unknown_certificate)),
 )
 EVERY = (*PROCESSES, *POSTGRES, *SQLITE, *RECEIVERS)
 

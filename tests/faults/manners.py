@@ -62,7 +62,7 @@ def _in_two_seconds() -> str:
     return format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
 
 
-def _cuts_reused(mood: Mood) -> Treat:
+def closes(mood: Mood) -> Treat:
     """Answers well and keeps the connection, as it seems; but closes it at once."""
     return mood.treats(hostile.answers_and_closes(hostile.NO_CONTENT), accepted=True)
 
@@ -106,7 +106,7 @@ OUTCOMES: Mapping[str, tuple[str, Callable[[Mood], Treat]]] = {
             hostile.answers_and_closes(b"HTTP/1.0 204 No Content\r\n\r\n"), accepted=True
         ),
     ),
-    "closes what is reused": ("delivered", _cuts_reused),
+    "closes what is reused": ("delivered", closes),
     "slow, inside the timeout": ("delivered", lambda m: m.waits(0.3)),
 }
 """By name: the outcome that each attempt must have, and how to treat requests in a mood."""

@@ -29,7 +29,7 @@ class Round:
     requests: int = 0
     unanswered: int = 0
     busy: int = 0
-    memory: dict[str, int] = field(default_factory=dict)  # MB resident, by child
+    memory: dict[str, int] = field(default_factory=dict)  # MB resident, of the largest of each kind
 
 
 @contextmanager
@@ -73,7 +73,8 @@ def play(
     played.seconds = time.monotonic() - start
     played.requests, played.busy = tellers.requests, tellers.busy
     played.unanswered = tellers.unanswered
-    played.memory = {name: resident(pid) for name, pid in scene.server.children().items()}
+    children = scene.server.children()
+    played.memory = {name: max(map(resident, pids)) for name, pids in children.items()}
     return played
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 SECRET_KEY = "a-key-that-only-the-fault-kit-uses"
 _PAGE = 1000
+TWO_OF_EACH = ("--api-workers", "2", "--dispatchers", "2")  # options that PostgreSQL allows
 SETTLED = 240.0  # seconds in which everything is in a final state once nothing is hurt any more
 
 
@@ -39,7 +40,10 @@ class Connected:
 
 
 class Scene:
-    """A database called `name` with everything around it; `cluster` or `disk` is its seat."""
+    """A database called `name` with everything around it; `cluster` or `disk` is its seat.
+
+    `options` are given to `serve`.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class Scene:
         name: str = "bell",
         directory: Path | None = None,
         settings: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         self.cluster, self.disk = cluster, disk
         self._stack = ExitStack()
@@ -61,6 +66,7 @@ class Scene:
             self.directory,
             settings=settings,
             through=() if disk is None else disk.through,
+            options=options,
         )
         self._stack.callback(self.installation.close)
         self._database = Database(database_url, secret_keys=[SECRET_KEY], pool_size=2)
@@ -83,9 +89,11 @@ class Scene:
                 webhook_id, ledger.secret = admin.connect(str(url), *EVENTS, **fields)
             connected = Connected(webhook_id=webhook_id, ledger=ledger)
             self.webhooks.append(connected)
-            yield connected
-            self.webhooks.remove(connected)
-            self.insist("DELETE", f"webhooks/{webhook_id}")
+            try:
+                yield connected
+            finally:
+                self.webhooks.remove(connected)
+                self.insist("DELETE", f"webhooks/{webhook_id}")
 
     def dump(self) -> bytes:
         """Every byte of the database, as somebody finds it who steals it."""
@@ -116,12 +124,12 @@ class Scene:
         self.server.close()
         self.server = self.installation.serve()
 
-    def hold_write_lock(self, seconds: float) -> None:
+    def hold_write_lock(self, meanwhile: Callable[[], None]) -> None:
         """As another program does that writes to the SQLite file."""
 
         def hold() -> None:
             with self._database.transaction():
-                time.sleep(seconds)
+                meanwhile()
 
         self._look(hold)
 
@@ -217,6 +225,18 @@ def answers_again(scene: Scene) -> Callable[[], bool]:
     def ask() -> bool:
         with suppress(*UNANSWERED):
             return scene.server.is_ready()
+        return False
+
+    return ask
+
+
+def refuses_to_write(scene: Scene) -> Callable[[], bool]:
+    """Whether whoever changes something is told to come again."""
+
+    def ask() -> bool:
+        with suppress(*UNANSWERED), scene.client() as client:
+            answer = client.ask("POST", "courses", {"title": "Safety at Sea"})
+            return answer.status == HTTPStatus.SERVICE_UNAVAILABLE
         return False
 
     return ask

@@ -30,7 +30,7 @@ from faults.clusters import Cluster
 from faults.disks import Disk
 from faults.inflictions import Infliction, on
 from faults.rounds import connected_receivers, play
-from faults.scenes import Scene
+from faults.scenes import TWO_OF_EACH, Scene
 
 ROOT = Path(__file__).parents[2]
 CODE = ("src", "receiver/src", "tests")
@@ -72,7 +72,13 @@ def play_rounds(kind: str, seconds: float, seed: int, directory: Path) -> int:
     with ExitStack() as stack:
         cluster, disk = (None, Disk()) if kind == "sqlite" else (Cluster(), None)
         stack.callback((cluster or disk).close)  # type: ignore[union-attr]
-        scene = Scene(cluster=cluster, disk=disk, directory=directory, settings=SETTINGS)
+        scene = Scene(
+            cluster=cluster,
+            disk=disk,
+            directory=directory,
+            settings=SETTINGS,
+            options=() if kind == "sqlite" else TWO_OF_EACH,
+        )
         stack.callback(scene.close)
         stack.enter_context(connected_receivers(scene))
         end = time.monotonic() + seconds

@@ -14,10 +14,8 @@ from delivery.hostile import self_signed
 from faults import clusters, disks
 from faults.clusters import Cluster
 from faults.disks import Disk
-from faults.scenes import TWO_OF_EACH, Scene
+from faults.scenes import MAX_REQUESTS, TWO_OF_EACH, Scene
 from needs import require
-
-MAX_REQUESTS = 64  # so that a flood need not be large
 
 
 @pytest.fixture

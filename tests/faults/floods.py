@@ -10,27 +10,30 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
 
+from faults.scenes import MAX_REQUESTS, Scene
+
 Request = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 _HANGS = 30.0  # seconds after which an answer is called missing
 
 
 class Flood:
-    """`connections` clients of `host` that ask again as soon as they are answered.
+    """Clients of a scene, five times as many as it takes on, who ask again once they are answered.
 
     One in ten makes users, the others list registrations. `answers` counts statuses (0: the
     connection broke), `hinted` the 503s with `Retry-After`; `made` are the emails of the users that
     a 201 promised. `name` is the last name of all.
     """
 
-    def __init__(self, host: str, token: str, connections: int) -> None:
+    def __init__(self, scene: Scene) -> None:
+        host, token = scene.server.host, scene.installation.token
         self.answers: Counter[int] = Counter()
         self.hinted = 0
         self.made: list[str] = []
         self.slowest = 0.0  # seconds until an answer came
         self._host, _, port = host.partition(":")
         self._port = int(port)
-        self._connections = connections
+        self._connections = 5 * MAX_REQUESTS * len(scene.server.children()["api"])
         self._headers = (
             f"Host: {host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
         )

@@ -214,7 +214,7 @@ def database_locked(scene: Scene, rng: random.Random) -> None:
 
 def flood(scene: Scene, rng: random.Random) -> None:
     """Many more requests than the server takes on at once."""
-    crowd = Flood(scene.server.host, scene.installation.token, 200)
+    crowd = Flood(scene)
     crowd.run(rng.uniform(1, 4))
     assert crowd.answers[200] > 0, crowd.answers
     assert crowd.answers.keys() <= {200, 201, 503, 0}, crowd.answers

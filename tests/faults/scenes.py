@@ -28,6 +28,7 @@ T = TypeVar("T")
 SECRET_KEY = "a-key-that-only-the-fault-kit-uses"
 _PAGE = 1000
 TWO_OF_EACH = ("--api-workers", "2", "--dispatchers", "2")  # options that PostgreSQL allows
+MAX_REQUESTS = 64  # that an API process takes on, so that a flood need not be large
 SETTLED = 240.0  # seconds in which everything is in a final state once nothing is hurt any more
 
 

@@ -30,14 +30,14 @@ from faults.clusters import Cluster
 from faults.disks import Disk
 from faults.inflictions import Infliction, on
 from faults.rounds import connected_receivers, play
-from faults.scenes import TWO_OF_EACH, Scene
+from faults.scenes import MAX_REQUESTS, TWO_OF_EACH, Scene
 
 ROOT = Path(__file__).parents[2]
 CODE = ("src", "receiver/src", "tests")
 KINDS = ("sqlite", "postgres")
 RATE = 12.0  # stories a second, four requests and more each
 FIGURES = ("registrations", "events", "deliveries", "attempts", "arrivals", "repeated", "unlogged")
-SETTINGS = {"COURSEBELL_MAX_REQUESTS": "64"}  # so that a flood need not be large
+SETTINGS = {"COURSEBELL_MAX_REQUESTS": str(MAX_REQUESTS)}
 _SHOWN = 10  # problems of a round
 
 

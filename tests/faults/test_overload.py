@@ -13,14 +13,13 @@ from faults.rounds import connected_receivers, forget_peak, peak
 from faults.scenes import Scene
 
 SECONDS = 600 if os.environ.get("COURSEBELL_TEST_LONG") else 20
-CONNECTIONS = 300  # nearly five times what the scene's server takes on at once
 LARGEST_GROWTH = 60  # MB; a request at hand takes some tens of KB
 
 
 @pytest.mark.timeout(SECONDS + 240)
 def test_a_flood_is_refused_and_what_was_accepted_is_not_lost(scene: Scene):
     api = scene.server.children()["api"]
-    flood = Flood(scene.server.host, scene.installation.token, CONNECTIONS)
+    flood = Flood(scene)
     refused = _refused(scene)
     for pid in api:
         forget_peak(pid)

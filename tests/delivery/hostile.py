@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import ipaddress
 import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -93,8 +95,11 @@ class Receiver:
         while not self.closing.is_set():
             try:
                 connection, _ = self._listener.accept()
-            except OSError:
-                return
+            except OSError as exc:
+                if exc.errno != errno.EMFILE:
+                    return
+                time.sleep(0.01)  # as a test wants it that leaves its own process no descriptor
+                continue
             self.connections += 1
             self._open.append(connection)
             thread = threading.Thread(target=self._treat, args=(connection,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import socket
 import threading
 import time
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import make_url
 
 from coursebell.delivery.client import Client, Progress
 from coursebell.delivery.dispatcher import Dispatcher
@@ -117,6 +120,67 @@ def no_descriptors() -> Iterator[None]:
             while True:
                 taken.enter_context(Path(os.devnull).open())
         yield
+
+
+class LossyWay:
+    """A way to PostgreSQL that breaks off once: where a statement that has `text` is committed.
+
+    The server has committed by then, and the client does not know.
+    """
+
+    def __init__(self, url: str, text: str) -> None:
+        target = make_url(url)
+        self._target = (target.host or "127.0.0.1", target.port or 5432)
+        self._text = text.encode()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        own = target.set(host="127.0.0.1", port=self._listener.getsockname()[1])
+        self.url = own.update_query_dict({"sslmode": "disable"}).render_as_string(False)
+        self.lost = 0
+        self._open: list[socket.socket] = [self._listener]
+        self._threads = [threading.Thread(target=self._accept)]
+
+    def __enter__(self) -> LossyWay:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for each in self._open:
+            _shut(each)
+        for thread in self._threads:
+            thread.join()
+        for each in self._open:
+            each.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._target)
+                self._open += [client, server]
+                thread = threading.Thread(target=self._carry, args=(client, server))
+                self._threads.append(thread)
+                thread.start()
+
+    def _carry(self, client: socket.socket, server: socket.socket) -> None:
+        is_doomed = False
+        with suppress(OSError):
+            while True:
+                readable, _, _ = select.select([client, server], [], [])
+                for source in readable:
+                    data = source.recv(65_536)
+                    is_doomed = is_doomed or (source is client and self._text in data)
+                    has_committed = source is server and b"COMMIT\0" in data
+                    if not data or (is_doomed and has_committed and not self.lost):
+                        self.lost += bool(data)
+                        raise ConnectionResetError
+                    (server if source is client else client).sendall(data)
+        _shut(client)
+        _shut(server)
+
+
+def _shut(each: socket.socket) -> None:
+    with suppress(OSError):
+        each.shutdown(socket.SHUT_RDWR)
 
 
 class Gate:

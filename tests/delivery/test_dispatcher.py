@@ -28,6 +28,7 @@ from coursebell_receiver import verify
 from delivery.engine import (
     INTERNAL_ERROR,
     Gate,
+    LossyWay,
     attempts_of,
     body_of,
     headers_of,
@@ -886,6 +887,25 @@ def test_two_dispatchers_on_postgresql_send_each_delivery_once(postgres_url, sec
     ids = [headers_of(each)["webhook-id"] for each in receiver.requests]
     assert len(ids) == len(set(ids)) == 150
     assert len(one.observed) + len(two.observed) == 150
+    database.close()
+
+
+def test_a_claim_whose_answer_is_lost_delays_nothing_until_its_lease_ends(postgres_url, secret_key):
+    database = Database(postgres_url, secret_keys=[secret_key])
+    school = open_school(database, now=datetime.now(UTC))
+    with (
+        Receiver(answers(NO_CONTENT)) as receiver,
+        LossyWay(postgres_url, "UPDATE deliveries") as way,
+        capture_logs() as logs,
+        running(way.url, secret_key),
+    ):
+        webhook = school.webhook(url=receiver.url)
+        people(school, 3)
+        wait_until(settled(school, webhook, *["delivered"] * 3))  # a lease takes 75 s
+
+    assert way.lost == 1
+    assert [each["deliveries"] for each in logs if each["event"] == "dispatcher.disclaimed"] == [3]
+    assert len(receiver.requests) == 3
     database.close()
 
 

@@ -71,6 +71,7 @@ class Dispatcher:
         self._stop_descriptor = stop_descriptor
         self._observe = observe
         self._lease_seconds = lease_seconds
+        self._doubtful: str | None = None  # the lease of a claim whose answer has not come
         self._leases = (f"{bell.run_id}{number:016x}" for number in itertools.count())
         self._senders = Senders(registrar.database.seal, registrar.public_url)
         self._renewed_at = -math.inf  # monotonic, as all below
@@ -151,15 +152,19 @@ class Dispatcher:
         now, start = self._clock.now(), time.monotonic()
         self._bell.silence()
         self._ask_at = start + self._bell.patience
+        if self._doubtful is not None:
+            dispatching.disclaim(self._registrar, self._doubtful, self._lease_seconds, now)
+        self._doubtful = next(self._leases)
         batch = dispatching.claim(
             self._registrar,
             self._lanes.in_hand(),
             DEPTH,
-            next(self._leases),
+            self._doubtful,
             self._lease_seconds,
             now,
             besides=self._senders.sealed,
         )
+        self._doubtful = None
         self._lanes.forget(batch.claimed)
         for delivery in batch.claimed:
             self._take_in_hand(Held(delivery, start + self._lease_seconds, start))

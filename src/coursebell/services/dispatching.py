@@ -202,6 +202,14 @@ def give_back(registrar: Registrar, claimed: Mapping[int, str], now: datetime) -
     registrar.database.run(work)
 
 
+def disclaim(registrar: Registrar, lease: str, lease_seconds: float, now: datetime) -> None:
+    """What a claim took whose answer was lost is due again, if it took anything."""
+    with registrar.database.transaction() as tx:
+        recovered = claims.recover_lease(tx, lease, lease_seconds, now)
+    if recovered:
+        _log.info("dispatcher.disclaimed", deliveries=recovered)
+
+
 def follow_clock(registrar: Registrar, step_seconds: float, now: datetime) -> None:
     """The machine's clock was set by so much: what waits goes on waiting as long as it had to.
 

@@ -545,6 +545,11 @@ def recover_leases_of(
     return _recover(tx, and_(_is_leased(tx, lease_seconds, now), _RUN.in_(run_ids)), now)
 
 
+def recover_lease(tx: Transaction, lease: str, lease_seconds: float, now: datetime) -> int:
+    """Make due at once what was claimed under this lease; how many deliveries."""
+    return _recover(tx, and_(_is_leased(tx, lease_seconds, now), deliveries.c.lease == lease), now)
+
+
 def _is_leased(tx: Transaction, lease_seconds: float, now: datetime) -> ColumnElement[bool]:
     return and_(
         deliveries.c.webhook_id.in_(select(webhooks.c.id).where(IS_ACTIVE)),

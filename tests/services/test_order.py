@@ -289,8 +289,8 @@ class Story:
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), length=st.integers(5, 25))
-def test_whatever_happens_registrations_are_told_in_order(sqlite_url, secret_key, seed, length):
-    with closing(Database(sqlite_url, secret_keys=[secret_key])) as database:
+def test_whatever_happens_registrations_are_told_in_order(database_url, secret_key, seed, length):
+    with closing(Database(database_url, secret_keys=[secret_key])) as database:
         story, chance = Story(open_school(database)), random.Random(seed)
         for _ in range(length):
             story.happens(chance)

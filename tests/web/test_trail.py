@@ -6,8 +6,6 @@ Every mutating route is walked; one that this file does not know is sent the bod
 
 from __future__ import annotations
 
-import pytest
-
 from web.test_permissions import ROUTES, deleting_last, send
 
 UPLOADS = ("POST", "/imports/{kind}")  # a table, in `api/v5/test_imports.py`
@@ -75,7 +73,6 @@ BODIES = {
 }
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_every_call_that_changes_something_says_who_what_and_when(school):
     made = school.one_of_each()
 

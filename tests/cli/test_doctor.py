@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from coursebell.cli.app import run
-from coursebell.cli.doctor import State, judge_skew
+from coursebell.cli.doctor import State, judge_lax, judge_skew
 from coursebell.domain.model import Attempt, DeliveryStatus
 from coursebell.services import dispatching, organizations, webhooks
 from coursebell.services.registrar import Registrar
@@ -161,6 +161,14 @@ def test_postgresql_that_answers_before_the_disk_has_it_is_wrong(postgres_url, c
     assert code == 1
     assert "PostgreSQL has synchronous_commit off: a crash loses what was answered." in out
     assert "ALTER SYSTEM SET synchronous_commit = on" in out
+
+
+def test_all_settings_that_lose_commits_are_named_with_what_to_do():
+    finding = judge_lax(["fsync", "synchronous_commit"])
+
+    assert finding.state is State.WRONG
+    assert "PostgreSQL has fsync, synchronous_commit off" in finding.found
+    assert "SET fsync = on; ALTER SYSTEM SET synchronous_commit = on; SELECT" in finding.advice
 
 
 def test_postgresql_without_a_key_is_wrong(postgres_url, capsys, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from coursebell.metrics import Metrics
 from coursebell.settings import Settings
 from coursebell.web.routes import BulkRoute
 from coursebell.web.tables import MAX_TABLE_BYTES
+from delivery.hostile import self_signed
 from docs.pages import PAGES, ROOT
 from docs.test_mentions import COMMANDS
 
@@ -114,6 +116,44 @@ def test_proxies_let_through_what_the_api_takes_and_hide_the_counters():
     assert "respond /metrics 403" in caddy
     for text in (nginx, caddy):
         assert "127.0.0.1:8400" in text
+
+
+def test_nginx_takes_its_file(tmp_path):
+    if shutil.which("nginx") is None:
+        pytest.skip("there is no nginx here")
+    self_signed(tmp_path, "learn.example")
+    site = (DEPLOY / "nginx.conf").read_text()
+    for placed, made in (
+        ("learn.example.pem", "certificate.pem"),
+        ("learn.example.key", "key.pem"),
+    ):
+        site = site.replace(f"/etc/ssl/{placed}", str(tmp_path / made))
+    within = f"pid {tmp_path}/pid; events {{}} http {{ access_log off; {site} }}"
+    (tmp_path / "nginx.conf").write_text(within)
+
+    done = subprocess.run(
+        ["nginx", "-t", "-q", "-e", "stderr", "-p", tmp_path, "-c", tmp_path / "nginx.conf"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_caddy_takes_its_file(tmp_path):
+    if shutil.which("caddy") is None:
+        pytest.skip("there is no caddy here")
+
+    done = subprocess.run(
+        ["caddy", "validate", "--adapter", "caddyfile", "--config", DEPLOY / "Caddyfile"],
+        env=os.environ | {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_file_is_told_of_in_the_guide():

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from coursebell.delivery.requests import Sender
 from coursebell.domain.completion import Command
 from coursebell.domain.instants import parse_date_filter
 from coursebell.domain.lists import DeliveryFilters, EventFilters, Page
@@ -198,3 +199,29 @@ def test_without_anything_waiting_the_backlog_is_nothing(school):
     backlog = deliveries.measure_backlog(school.registrar, NOW)
 
     assert (backlog.pending, backlog.oldest_pending_seconds) == (0, 0.0)
+
+
+@pytest.mark.parametrize("kind", [DeliveryKind.LIVE, DeliveryKind.RESEND, DeliveryKind.TEST])
+@pytest.mark.parametrize("event", ["user_created", "element_published", "offering_registered"])
+def test_the_headers_shown_are_those_that_the_sender_sends(school, event, kind):
+    connected = school.webhook(events=(event,), headers={"X-Key": "sesame"})
+    webhook_id = connected.webhook.id
+    school.element(school.course())
+    school.registration(user=school.user())
+    (claimed,) = claim(school)
+    record(school, claimed, DeliveryStatus.DELIVERED)
+    if kind is DeliveryKind.RESEND:
+        resend(school, claimed.id)
+    if kind is DeliveryKind.TEST:
+        webhooks.test_webhook(school.registrar, school.admin, webhook_id, NOW)
+    claimed = claimed if kind is DeliveryKind.LIVE else claim(school)[0]
+    target = dispatching.read_targets(school.registrar, [webhook_id])[webhook_id]
+    sender = Sender(target, school.database.seal, school.registrar.public_url)
+    sent = sender.request(claimed, int(NOW.timestamp())).headers
+    _, attempt = record(school, claimed, DeliveryStatus.DELIVERED)
+
+    shown = read(school, claimed.id).request_headers(attempt)
+
+    secret = {"x-key": "***", "webhook-signature": "v1,***"}
+    assert shown == tuple((name, secret.get(name.lower(), value)) for name, value in sent)
+    assert ("coursebell-delivery", kind.value) in shown

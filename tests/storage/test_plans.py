@@ -43,6 +43,7 @@ from coursebell.storage import (
     outbox,
     registrations,
 )
+from coursebell.storage import webhooks as stored_webhooks
 from coursebell.storage.database import Database, Transaction
 from coursebell.storage.prepared import Prepared
 from coursebell.storage.tables import deliveries as delivery_rows
@@ -188,6 +189,20 @@ def test_the_backlog_is_counted_in_indexes_alone(school, backlog, by_index):
     only = "Index" if school.database.is_postgres else "COVERING INDEX"
     for plan, index in zip(plans[1:3], ("deliveries_due", "deliveries_waiting"), strict=True):
         assert_matches(plan, f"{only}.*{index}")
+
+
+@pytest.fixture
+def failed(school, backlog):
+    """Many failed deliveries of both webhooks beside what is due and what was delivered."""
+    multiply(school.database, delivery_rows, 1, status="'failed'", due_at="NULL")
+    analyze(school.database)
+
+
+def test_counting_a_webhooks_failed_deliveries_reads_only_those(school, failed, by_index):
+    with plans_of(school.database) as plans:
+        stored_webhooks.list_webhooks(by_index, school.organization.id, Page())
+
+    assert_matches(plans[0], searches(school.database, "deliveries_failed", "webhook_id"))
 
 
 @pytest.fixture

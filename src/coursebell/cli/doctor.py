@@ -144,13 +144,18 @@ def judge_skew(skew: float) -> Finding:
 
 
 def _durability(registrar: Registrar) -> Finding:
-    lax = health.list_lax_settings(registrar)
+    return judge_lax(health.list_lax_settings(registrar))
+
+
+def judge_lax(lax: list[str]) -> Finding:
+    """What it means that these of the database's settings are off."""
     if not lax:
         return _ok("durability", "What is committed is on the disk.")
     return _wrong(
         "durability",
         f"PostgreSQL has {', '.join(lax)} off: a crash loses what was answered.",
-        f"Set it on: ALTER SYSTEM SET {lax[0]} = on; SELECT pg_reload_conf();",
+        "".join(f"ALTER SYSTEM SET {each} = on; " for each in lax)
+        + "SELECT pg_reload_conf(); and where the role, the database or the URL sets it, there.",
     )
 
 

@@ -52,8 +52,10 @@ class Sender:
             event=delivery.event,
             occurred_at=delivery.occurred_at,
             kind=delivery.kind,
-            subject=delivery.registration_id or delivery.element_id or delivery.user_id,
+            registration_id=delivery.registration_id,
             registration_seq=delivery.registration_seq,
+            element_id=delivery.element_id,
+            user_id=delivery.user_id,
         )
         return Request(
             key=delivery.key,

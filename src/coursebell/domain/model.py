@@ -334,7 +334,7 @@ class DeliveryStatus(StrEnum):
     DELIVERED = "delivered"
     FAILED = "failed"  # its retry schedule is used up
     HELD = "held"  # its webhook is paused or disabled
-    CANCELLED = "cancelled"  # its webhook was deleted
+    CANCELLED = "cancelled"  # its webhook was deleted, or the person it is about was erased
 
     @property
     def is_open(self) -> bool:

@@ -39,7 +39,7 @@ class DeliveryWithAttempts:
     headers: Headers  # of its requests, without those of an attempt; custom ones are masked
 
     def request_headers(self, attempt: Attempt) -> Headers:
-        """What an attempt sent, rebuilt: with the custom headers that the webhook has now."""
+        """What an attempt sent or would have: rebuilt, with the custom headers of today."""
         timestamp = int(attempt.started_at.timestamp())
         return (*self.headers, *attempt_headers(timestamp, f"v1,{MASK}"))
 
@@ -83,8 +83,10 @@ def _headers(tx: Transaction, registrar: Registrar, actor: Actor, delivery: Deli
             event=event.name,
             occurred_at=event.occurred_at,
             kind=delivery.kind,
-            subject=event.registration_id or event.element_id or event.user_id,
+            registration_id=event.registration_id,
             registration_seq=event.registration_seq,
+            element_id=event.element_id,
+            user_id=event.user_id,
         ),
     )
 

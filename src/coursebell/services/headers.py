@@ -32,8 +32,10 @@ def delivery_headers(
     event: str,
     occurred_at: datetime,
     kind: DeliveryKind,
-    subject: str | None,
+    registration_id: str | None,
     registration_seq: int | None,
+    element_id: str | None,
+    user_id: str | None,
 ) -> Headers:
     """Those that are the same in every attempt of a delivery."""
     headers = [
@@ -43,6 +45,7 @@ def delivery_headers(
         ("ce-time", format_instant(occurred_at)),
         ("coursebell-delivery", kind.value),
     ]
+    subject = registration_id or element_id or user_id
     if subject is not None:
         headers.append(("ce-subject", subject))
     if registration_seq is not None:

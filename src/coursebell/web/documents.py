@@ -518,7 +518,9 @@ class AttemptDocument(Document):
     status_code: int | Absent = None
     address: str | Absent = Field(None, description="The address connected to.")
     request_headers: str = Field(
-        description="Rebuilt, with the custom headers that the webhook has now; secrets as `***`."
+        description="Rebuilt as they would be now: the webhook's custom headers, and the version in"
+        " `user-agent`, may have changed since. Secrets as `***`. Nothing was sent where no"
+        " connection was made."
     )
     response_headers: str | Absent = Field(None, description="For other than 2xx, up to 2 KB.")
     response_body: str | Absent = Field(None, description="For other than 2xx, up to 4 KB.")

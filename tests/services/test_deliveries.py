@@ -225,3 +225,17 @@ def test_the_headers_shown_are_those_that_the_sender_sends(school, event, kind):
     secret = {"x-key": "***", "webhook-signature": "v1,***"}
     assert shown == tuple((name, secret.get(name.lower(), value)) for name, value in sent)
     assert ("coursebell-delivery", kind.value) in shown
+
+
+def test_the_trail_does_not_say_of_a_deleted_webhook_that_nothing_failed(school):
+    webhook_id = school.webhook(events=("user_created",)).webhook.id
+    school.user()
+    (claimed,) = claim(school)
+    record(school, claimed, DeliveryStatus.FAILED)
+
+    webhooks.delete_webhook(school.registrar, school.admin, webhook_id, NOW)
+
+    with school.database.snapshot() as tx:
+        *_, entry = audit.list_changes_of(tx, school.organization.id, webhook_id)
+    assert entry.action == "webhook.delete"
+    assert "failed_deliveries" not in entry.before

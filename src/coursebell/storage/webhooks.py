@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, null, select, update
 
 from coursebell.domain.health import HEALTHY
 from coursebell.domain.lists import Page, Slice
@@ -165,7 +165,7 @@ _FAILED = (
     .scalar_subquery()
 )
 _WEBHOOKS = select(webhooks, _FAILED.label("failed_deliveries"))
-_UNCOUNTED = select(webhooks, literal(0).label("failed_deliveries"))
+_UNCOUNTED = select(webhooks, null().label("failed_deliveries"))
 
 
 def list_subscriptions(tx: Transaction, organization_id: str) -> list[Subscription]:

@@ -350,8 +350,8 @@ class WebhookDocument(Document):
     rate_per_second: int | Absent = None
     status: WebhookStatus
     disabled_reason: str | Absent = None
-    failed_deliveries: int = Field(
-        description="Deliveries whose schedule is exhausted; a replay sends them again."
+    failed_deliveries: int | Absent = Field(
+        None, description="Deliveries whose schedule is exhausted; a replay sends them again."
     )
     consecutive_failures: int = Field(description="Attempts that failed since the last success.")
     failing_since: Instant | Absent = None

@@ -42,7 +42,7 @@ class Backlog(Protocol):
 
     @property
     def failed(self) -> int:
-        """Deliveries whose schedule is exhausted."""
+        """Deliveries whose schedule is exhausted, not sent again since."""
 
     @property
     def held(self) -> int:
@@ -177,7 +177,11 @@ _GAUGES = (
         "overdue_seconds",
         "How long a delivery has been due that nobody took.",
     ),
-    ("deliveries_failed", "failed", "Deliveries whose schedule is exhausted."),
+    (
+        "deliveries_failed",
+        "failed",
+        "Deliveries whose schedule is exhausted, not sent again since.",
+    ),
     ("deliveries_held", "held", "Deliveries that wait for their webhook."),
     ("webhooks_backed_off", "backed_off_webhooks", "Webhooks whose receivers are dead for now."),
     ("webhooks_disabled", "disabled_webhooks", "Webhooks that are disabled."),

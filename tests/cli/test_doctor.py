@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -181,6 +182,25 @@ def test_postgresql_without_a_key_is_wrong(postgres_url, capsys, monkeypatch):
     (key,) = [each for each in json.loads(capsys.readouterr().out) if each["about"] == "key"]
     assert code == 1
     assert "COURSEBELL_SECRET_KEY is not set" in key["found"]
+
+
+def test_a_lost_key_file_is_wrong_and_is_not_replaced(blank_sqlite_url, capsys, monkeypatch):
+    monkeypatch.delenv("COURSEBELL_SECRET_KEY")
+    here = ["--database", blank_sqlite_url]
+    key = Path(blank_sqlite_url.removeprefix("sqlite:///") + ".key")
+    added = [*here, "webhook", "add", "https://lms.example/", "--event", "user_created"]
+    assert run([*here, "init"]) == 0
+    key.unlink()
+    assert run([*here, "doctor"]) == 0  # nothing was sealed with it
+    assert run(added) == 0
+    key.unlink()
+    capsys.readouterr()
+
+    for command in (["doctor"], ["serve"], added[2:]):
+        assert run([*here, *command]) == 1
+        out, err = capsys.readouterr()
+        assert f"The key file {key} is missing" in " ".join((out + err).split())
+    assert not key.exists()
 
 
 def test_secrets_that_no_key_opens_are_wrong(registrar, examine, monkeypatch):

@@ -252,7 +252,7 @@ def test_a_receiver_that_repeats_its_secrets_does_not_get_them_written_down(scho
     with Receiver(repeat) as receiver, started():
         webhook = school.webhook(url=receiver.url, retry_schedule=())
         asked = (school.registrar, school.admin, webhook.webhook.id, 3600, datetime.now(UTC))
-        known += [webhook.secret, rotation.rotate_secret(*asked)]
+        known += [webhook.secret, rotation.rotate_secret(*asked).secret]
         people(school, 1)
         wait_until(settled(school, webhook, "failed"))
 

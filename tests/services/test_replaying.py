@@ -103,7 +103,7 @@ def test_a_replay_is_of_the_time_the_event_and_the_state_that_were_asked_for(sch
     ("status", "of_active", "of_paused"),
     [
         (DeliveryStatus.DELIVERED, 1, 1),
-        (DeliveryStatus.FAILED, 1, 1),
+        (DeliveryStatus.FAILED, 1, 0),  # by then it is on its way
         (DeliveryStatus.CANCELLED, 1, 1),
         (DeliveryStatus.PENDING, 2, 0),
         (DeliveryStatus.HELD, 0, 2),
@@ -126,6 +126,41 @@ def test_a_replay_of_a_state_is_of_the_deliveries_that_are_shown_in_it(
     paused = replay(school, connected, status=status).deliveries
 
     assert (active, paused) == (of_active, of_paused)
+
+
+def lost(school, connected):
+    """How many deliveries failed, as the webhook shows it, and the operator's gauge."""
+    shown = webhooks.get_webhook(school.registrar, school.admin, connected.webhook.id)
+    return shown.failed_deliveries, deliveries.measure_backlog(school.registrar, LATER).failed
+
+
+def test_what_failed_is_lost_until_it_is_sent_again_and_replayed_only_then(school):
+    connected, other = school.webhook(events=STORY), school.webhook(events=STORY)
+    school.registrations(2)
+    record(school, claim(school), DeliveryStatus.FAILED)
+    assert lost(school, connected) == (2, 4)
+
+    failed = {"status": DeliveryStatus.FAILED}
+    assert replay(school, connected, **failed).deliveries == 2
+    assert lost(school, connected) == (0, 2)
+    assert replay(school, connected, **failed).deliveries == 0  # they are on their way
+
+    record(school, claim(school), DeliveryStatus.FAILED)
+    assert lost(school, connected) == (2, 4)
+    assert replay(school, connected, **failed).deliveries == 2
+
+    record(school, claim(school))
+    assert lost(school, connected) == (0, 2)
+    assert replay(school, connected, **failed).deliveries == 0
+    assert lost(school, other) == (2, 2)
+
+
+def test_a_test_that_fails_loses_nothing(school):
+    connected = school.webhook()
+    webhooks.test_webhook(school.registrar, school.admin, connected.webhook.id, NOW)
+    record(school, claim(school), DeliveryStatus.FAILED)
+
+    assert lost(school, connected) == (0, 0)
 
 
 def test_a_replay_comes_to_an_end_while_events_go_on_happening(school, monkeypatch):

@@ -13,6 +13,7 @@ from coursebell.services import dispatching, reconciliation, rotation
 from coursebell.storage import audit
 from coursebell.storage.health import lock_health, write_health
 from coursebell.storage.tables import deliveries
+from coursebell.storage.tables import webhooks as webhook_rows
 from coursebell_receiver import VerificationError, verify
 from factories import NOW, open_school
 
@@ -22,7 +23,7 @@ SECOND = timedelta(seconds=1)
 def rotate(school, connected, overlap=60, now=NOW):
     return rotation.rotate_secret(
         school.registrar, school.admin, connected.webhook.id, overlap, now
-    )
+    ).secret
 
 
 @pytest.fixture
@@ -143,3 +144,15 @@ def test_only_administrators_of_the_organization_rotate(school, connected):
         rotate(other, connected)
     with pytest.raises(ForbiddenError):
         rotate(learner, connected)
+
+
+def test_an_old_secret_that_no_key_opens_signs_no_more(school, connected):
+    with school.database.transaction() as tx:
+        tx.execute(sa.update(webhook_rows).values(secret_sealed=b"sealed with a lost key"))
+
+    rotated = rotation.rotate_secret(school.registrar, school.admin, connected.webhook.id, 60, NOW)
+
+    assert rotated.old_secret_until is None
+    headers, body = signed(school, connected, NOW)
+    assert accepts(rotated.secret, headers, body, NOW)
+    assert len(headers["webhook-signature"].split()) == 1

@@ -169,7 +169,8 @@ def _key(registrar: Registrar) -> Finding:
             "key",
             f"The secrets of {len(found.unreadable)} webhooks cannot be read: {first}.",
             "Add the key that they were stored with to COURSEBELL_SECRET_KEY, after the new one;"
-            " with SQLite, restore the key file beside the database.",
+            " with SQLite, restore the key file beside the database. If it is lost, give every"
+            " receiver a new secret: coursebell webhook rotate ID",
         )
     if found.outdated:
         return _note(

@@ -169,9 +169,12 @@ def rotate(
     `coursebell webhook rotate 0123456789abcdef0123456789abcdef`
     """
     with invocation_of(context).office() as (registrar, actor):
-        secret = rotation.rotate_secret(registrar, actor, webhook_id, overlap, clock())
-    say(f"The old secret signs too for {overlap} more seconds. The new one, shown only now:")
-    answer(secret)
+        rotated = rotation.rotate_secret(registrar, actor, webhook_id, overlap, clock())
+    if rotated.old_secret_until is None:
+        say("The old secret signs no more. The new one, shown only now:")
+    else:
+        say(f"The old secret signs too for {overlap} more seconds. The new one, shown only now:")
+    answer(rotated.secret)
 
 
 @app.command("replay")

@@ -289,7 +289,7 @@ class Webhook:
     status: WebhookStatus
     disabled_reason: str | None
     created_at: datetime
-    failed_deliveries: int | None = 0  # their schedules are exhausted; None: not counted
+    failed_deliveries: int | None = 0  # and not sent again since; None: not counted
     consecutive_failures: int = 0  # attempts, up to now
     failing_since: datetime | None = None
     backed_off_until: datetime | None = None  # the next probe; the others wait for its success

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from coursebell.domain.model import Actor, Role
-from coursebell.errors import InvalidInputError, NotFoundError
+from coursebell.errors import InvalidInputError, NotFoundError, SealError
 from coursebell.services import releasing
 from coursebell.services.registrar import Registrar
 from coursebell.storage import audit, health, webhooks
 from coursebell.storage.audit import Change
+from coursebell.storage.database import Transaction
+from coursebell.storage.seal import Seal
 from coursebell_receiver.signature import generate_secret
 
 DEFAULT_OVERLAP_SECONDS = 86_400
 MAX_OVERLAP_SECONDS = 30 * 86_400
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotated:
+    """A new secret, shown only now."""
+
+    secret: str
+    old_secret_until: datetime | None  # None: the old one signs no more
+
+
 def rotate_secret(
     registrar: Registrar, actor: Actor, webhook_id: str, overlap_seconds: int, now: datetime
-) -> str:
-    """The new secret, shown only now. Both sign, the new one first, until the overlap is over.
+) -> Rotated:
+    """Both secrets sign, the new one first, until the overlap is over.
 
-    A secret that was itself being replaced signs no more: two are the most there are. Raises
-    `NotFoundError`, `InvalidInputError`.
+    A secret that was itself being replaced signs no more: two are the most there are. Nor does one
+    that no key opens. Raises `NotFoundError`, `InvalidInputError`.
     """
     actor.require(Role.ADMIN)
     if not 0 <= overlap_seconds <= MAX_OVERLAP_SECONDS:
         rule = f"Must be from 0 to {MAX_OVERLAP_SECONDS}."
         raise InvalidInputError(field_errors={"overlapSeconds": rule})
-    secret, until = generate_secret(), now + timedelta(seconds=overlap_seconds)
+    secret, seal = generate_secret(), registrar.database.seal
     change = Change(
         actor=actor,
         action="webhook.rotate",
@@ -41,17 +52,23 @@ def rotate_secret(
         before = webhooks.find_webhook(tx, organization_id, webhook_id, for_update=True)
         if before is None:
             raise NotFoundError
-        webhooks.replace_secret(
-            tx,
-            organization_id,
-            webhook_id,
-            secret,
-            registrar.database.seal,
-            old_until=until if overlap_seconds else None,
-        )
+        until = None
+        if overlap_seconds and _can_be_read(tx, organization_id, webhook_id, seal, now):
+            until = now + timedelta(seconds=overlap_seconds)
+        webhooks.replace_secret(tx, organization_id, webhook_id, secret, seal, old_until=until)
         health.reset_health(tx, webhook_id)
         audit.insert_changes(tx, [change], now)
         tx.wake_dispatcher()  # what it has in hand is signed anew
     if before.backed_off_until is not None:
         releasing.hurry(registrar, webhook_id, now)
-    return secret
+    return Rotated(secret=secret, old_secret_until=until)
+
+
+def _can_be_read(
+    tx: Transaction, organization_id: str, webhook_id: str, seal: Seal, now: datetime
+) -> bool:
+    try:
+        webhooks.open_signing_secrets(tx, organization_id, webhook_id, seal, now)
+    except SealError:
+        return False
+    return True

@@ -136,7 +136,10 @@ class Database:
 
     @cached_property
     def seal(self) -> Seal:
-        """Raise `ConfigurationError` on PostgreSQL without a key."""
+        """Raise `ConfigurationError` on PostgreSQL without a key, or when the key file is lost.
+
+        A key is made only where nothing can have been sealed with another one.
+        """
         if self._secret_keys:
             return Seal(self._secret_keys)
         if self.path is None:
@@ -144,7 +147,22 @@ class Database:
                 "COURSEBELL_SECRET_KEY is not set; PostgreSQL needs one. "
                 "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
-        return Seal([read_or_make_key_file(key_file_of(self.path))])
+        key_file = key_file_of(self.path)
+        if not key_file.exists() and self._has_webhooks():
+            raise ConfigurationError(
+                f"The key file {key_file} is missing, and the webhooks' secrets cannot be read "
+                "without it: put it back. If it is lost, set COURSEBELL_SECRET_KEY to a new key, "
+                "and give every receiver a new secret: coursebell webhook rotate ID"
+            )
+        return Seal([read_or_make_key_file(key_file)])
+
+    def _has_webhooks(self) -> bool:
+        if self.path is None or not self.path.exists():
+            return False
+        is_made = sa.text("SELECT 1 FROM sqlite_master WHERE name = 'webhooks'")
+        has_any = sa.text("SELECT 1 FROM webhooks LIMIT 1")
+        with self.snapshot() as tx:
+            return all(tx.execute(query).first() is not None for query in (is_made, has_any))
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

@@ -30,11 +30,11 @@ from coursebell.domain.model import (
 from coursebell.storage.chains import DUE, PENDING, WAITING, release_successors
 from coursebell.storage.columns import is_exactly
 from coursebell.storage.database import Transaction
+from coursebell.storage.failures import IS_LOST
 from coursebell.storage.lists import equals, in_range, slice_of
 from coursebell.storage.tables import attempts, deliveries, events, webhooks
 from coursebell.storage.webhooks import IS_ACTIVE
 
-_FAILED = is_exactly(deliveries.c.status, DeliveryStatus.FAILED)
 _OF_DELETED = webhooks.c.deleted_at.is_not(None)
 
 
@@ -174,7 +174,7 @@ def _count_failed(tx: Transaction) -> int:
     query = (
         select(func.count())
         .select_from(deliveries)
-        .where(_FAILED, deliveries.c.webhook_id.in_(select(webhooks.c.id).where(~_OF_DELETED)))
+        .where(IS_LOST, deliveries.c.webhook_id.in_(select(webhooks.c.id).where(~_OF_DELETED)))
     )
     number: int = tx.execute(query).scalar_one()
     return number

@@ -15,6 +15,7 @@ from coursebell.domain.model import DeliveryStatus, Source
 from coursebell.storage.chains import ORDERED_KINDS
 from coursebell.storage.database import Transaction
 from coursebell.storage.deliveries import is_shown_as
+from coursebell.storage.failures import IS_LOST
 from coursebell.storage.lists import equals
 from coursebell.storage.tables import deliveries, events, webhooks
 
@@ -26,7 +27,8 @@ class Past:
     since: datetime
     until: datetime | None = None
     event: str | None = None
-    status: DeliveryStatus | None = None  # of their deliveries, as it is shown
+    # of their deliveries, as it is shown; of failed ones those that nobody has sent again
+    status: DeliveryStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,7 @@ def list_told(
             deliveries.c.key > after,
             deliveries.c.key <= until,
             deliveries.c.kind.in_(sorted(ORDERED_KINDS)),
-            is_shown_as(past.status),
+            IS_LOST if past.status is DeliveryStatus.FAILED else is_shown_as(past.status),
             _is_within(past),
         )
         .order_by(deliveries.c.key)

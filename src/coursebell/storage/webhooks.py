@@ -13,15 +13,14 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, null, 
 from coursebell.domain.health import HEALTHY
 from coursebell.domain.lists import Page, Slice
 from coursebell.domain.model import (
-    DeliveryStatus,
     Method,
     Payload,
     Webhook,
     WebhookKind,
     WebhookStatus,
 )
-from coursebell.storage.columns import is_exactly
 from coursebell.storage.database import Transaction
+from coursebell.storage.failures import IS_LOST
 from coursebell.storage.health import health_columns
 from coursebell.storage.lists import slice_of
 from coursebell.storage.prepared import Prepared, among
@@ -156,15 +155,13 @@ def list_webhooks(tx: Transaction, organization_id: str, page: Page) -> Slice[We
     return slice_of(tx, query.order_by(webhooks.c.key), page, _webhook)
 
 
-_FAILED = (
+_LOST = (
     select(func.count())
-    .where(
-        deliveries.c.webhook_id == webhooks.c.id,
-        is_exactly(deliveries.c.status, DeliveryStatus.FAILED),
-    )
+    .select_from(deliveries)
+    .where(deliveries.c.webhook_id == webhooks.c.id, IS_LOST)
     .scalar_subquery()
 )
-_WEBHOOKS = select(webhooks, _FAILED.label("failed_deliveries"))
+_WEBHOOKS = select(webhooks, _LOST.label("failed_deliveries"))
 _UNCOUNTED = select(webhooks, null().label("failed_deliveries"))
 
 

@@ -351,7 +351,8 @@ class WebhookDocument(Document):
     status: WebhookStatus
     disabled_reason: str | Absent = None
     failed_deliveries: int | Absent = Field(
-        None, description="Deliveries whose schedule is exhausted; a replay sends them again."
+        None,
+        description="Deliveries whose schedule is exhausted, not sent again since.",
     )
     consecutive_failures: int = Field(description="Attempts that failed since the last success.")
     failing_since: Instant | Absent = None

@@ -45,8 +45,8 @@ async def rotate_secret(webhook_id: PathId, caller: Admin, body: Rotation) -> Re
 
     Deliveries are signed with both until the overlap is over.
     """
-    secret = await caller.run(rotation.rotate_secret, webhook_id, body.overlap_seconds, caller.now)
-    return shown(NewSecretDocument(secret=secret))
+    rotated = await caller.run(rotation.rotate_secret, webhook_id, body.overlap_seconds, caller.now)
+    return shown(NewSecretDocument(secret=rotated.secret))
 
 
 @router.post("/{webhook_id}/replay", **shows(SentDocument, *UNKNOWN, *BODY, status=202))

@@ -87,18 +87,53 @@ def test_what_is_owed_is_counted_listed_and_explained(coursebell, registrar, ope
     assert out.endswith("The books do not balance: 3 owed.\n")
 
 
-def test_held_and_untold_events_say_what_to_do(coursebell, registrar, operator, crm):
+def test_held_events_say_what_to_do(coursebell, registrar, operator, crm):
     tell(registrar, operator)
     webhooks.pause_webhook(registrar, operator, crm, datetime.now(UTC))
-    late = connect(registrar, operator, "late")
 
     _, held, _ = coursebell("reconcile", "--webhook", "crm", "--since", "1h")
-    _, untold, _ = coursebell("reconcile", "--webhook", "late", "--since", "1h")
 
     assert "The webhook is paused. To send them:" in held
     assert f"coursebell webhook resume {crm}" in held
-    assert "1 were committed before this webhook was made." in untold
-    assert f"coursebell webhook backfill {late} --since " in untold
+
+
+def test_what_is_of_before_the_webhook_is_told_without_alarm(coursebell, registrar, operator):
+    tell(registrar, operator, 3)
+    late = connect(registrar, operator, "late")
+
+    code, out, _ = coursebell("reconcile", "--webhook", "late", "--since", "48h")
+    json_code, document, _ = coursebell(
+        "reconcile", "--webhook", "late", "--since", "48h", "--json"
+    )
+
+    assert code == json_code == 0
+    assert "3  of before this webhook was made, and never told: not owed" in out
+    assert f"coursebell webhook backfill {late} --since " in out
+    assert "untold" not in out
+    assert out.endswith("The books balance: nothing is owed.\n")
+    books = json.loads(document)
+    assert (books["balance"], books["untoldBefore"], books["total"]) == (True, 3, 0)
+    assert (books["counts"]["untold"], books["owed"]) == (0, [])
+
+
+def test_a_backfill_of_what_is_owed_leaves_out_what_is_of_before_the_webhook(
+    coursebell, registrar, operator
+):
+    tell(registrar, operator, 2, now=datetime.now(UTC) - timedelta(minutes=5))
+    late = connect(registrar, operator, "late")
+    tell(registrar, operator)
+    with registrar.database.transaction() as tx:
+        tx.execute(delete(delivery_rows))
+
+    code, out, _ = coursebell("reconcile", "--webhook", "late", "--since", "1h")
+    advice = next(line for line in out.splitlines() if "coursebell webhook backfill" in line)
+    coursebell(*shlex.split(advice)[1:])
+    _, document, _ = coursebell("reconcile", "--webhook", late, "--since", "1h", "--json")
+
+    assert code == 1
+    assert out.endswith("The books do not balance: 1 owed.\n")
+    books = json.loads(document)
+    assert (books["counts"]["pending"], books["untoldBefore"]) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +170,8 @@ def test_what_nobody_was_told_and_what_retention_took_are_told_apart(
     code, out, _ = coursebell("reconcile", "--webhook", crm, "--since", "1h")
 
     assert code == 1
-    assert "1 were imported without telling, or it did not want them then." in out
+    assert "1  untold" in out
+    assert "Imported without telling, or the webhook did not want them then." in out
     assert "1  never told, and their content was removed by retention" in out
 
 
@@ -145,7 +181,9 @@ def test_what_is_advised_can_be_typed_and_helps(coursebell, registrar, operator)
     def books() -> tuple[dict[str, int], list[str]]:
         _, out, _ = coursebell("reconcile", "--webhook", "late", "--since", "1h", "--json")
         _, told, _ = coursebell("reconcile", "--webhook", "late", "--since", "1h")
-        counts = {name: count for name, count in json.loads(out)["counts"].items() if count}
+        document = json.loads(out)
+        found = document["counts"] | {"untoldBefore": document["untoldBefore"]}
+        counts = {name: count for name, count in found.items() if count}
         advice = [line.strip() for line in told.splitlines() if " coursebell webhook " in line]
         return counts, advice
 
@@ -163,7 +201,7 @@ def test_what_is_advised_can_be_typed_and_helps(coursebell, registrar, operator)
         code, _, err = coursebell(*shlex.split(advice)[1:])
         assert code == 0, (advice, err)
 
-    assert seen == [{"untold": 1}, {"failed": 1}, {"held": 1}]
+    assert seen == [{"untoldBefore": 1}, {"failed": 1}, {"held": 1}]
     assert books()[0] == {"pending": 1}
 
 

@@ -76,6 +76,7 @@ def test_the_sum_is_every_event_and_what_is_owed_is_listed_up_to_the_limit(stand
 
     owed = [each for each in accounts if not each.standing.is_square]
     assert found.total == len(accounts)
+    assert found.owed == len(owed)
     assert found.balance == (not owed)
     for standing in Standing:
         mine = [each for each in owed if each.standing is standing]
@@ -88,4 +89,15 @@ def test_what_came_before_the_webhook_is_told_apart():
     ledger.enter(account(Standing.UNTOLD, NOW))
     ledger.enter(account(Standing.DELIVERED, NOW - HOUR))
 
-    assert ledger.untold_before == 1
+    found = books(ledger)
+    assert (found.untold_before, found.total, found.owed) == (1, 2, 1)
+    assert [each.occurred_at for each in found.listed[Standing.UNTOLD]] == [NOW]
+
+
+def test_what_came_before_the_webhook_is_not_owed():
+    ledger = Ledger(made_at=NOW, limit=5)
+    ledger.enter(account(Standing.UNTOLD, NOW - HOUR))
+    ledger.enter(account(Standing.DELIVERED))
+
+    assert books(ledger).balance
+    assert ledger.listed == {}

@@ -120,7 +120,7 @@ def test_what_a_paused_webhook_misses_is_held(school, connected):
     assert counts(reconcile(school, connected)) == {Standing.HELD: 2}
 
 
-def test_what_was_committed_before_the_webhook_is_untold(school):
+def test_what_was_committed_before_the_webhook_is_counted_apart_and_not_owed(school):
     finish(school, 2)
     late = school.webhook(events=("offering_completed",), now=NOW + HOUR)
     finish(school, 1, now=NOW + HOUR)
@@ -128,9 +128,8 @@ def test_what_was_committed_before_the_webhook_is_untold(school):
 
     books = reconcile(school, late)
 
-    assert counts(books) == {Standing.UNTOLD: 2, Standing.DELIVERED: 1}
-    assert books.untold_before == 2
-    assert [each.delivery_id for each in books.listed[Standing.UNTOLD]] == [None, None]
+    assert counts(books) == {Standing.DELIVERED: 1}
+    assert (books.untold_before, books.balance, books.listed) == (2, True, {})
 
 
 def test_what_an_import_told_nobody_is_untold_though_the_webhook_was_there(school, connected):
@@ -141,18 +140,20 @@ def test_what_an_import_told_nobody_is_untold_though_the_webhook_was_there(schoo
     books = reconcile(school, connected)
 
     assert counts(books) == {Standing.UNTOLD: 1}
-    assert books.untold_before == 0
+    assert (books.untold_before, books.balance) == (0, False)
+    assert [each.delivery_id for each in books.listed[Standing.UNTOLD]] == [None]
 
 
 def test_only_what_the_webhook_wants_counts(school):
     passing, failing = school.registrations(2)
     school.ask(passing, Command.GRADE, grade="80")
     school.ask(failing, Command.GRADE, grade="20")
-    failures = school.webhook(
-        events=("offering_completed",), filters={"registration.passed": False}
-    )
+    filters = {"registration.passed": False}
+    late = school.webhook(events=("offering_completed",), filters=filters, now=NOW + HOUR)
+    with school.database.transaction() as tx:
+        tx.execute(update(webhook_rows).values(created_at=NOW))
 
-    books = reconcile(school, failures)
+    books = reconcile(school, late)
 
     assert counts(books) == {Standing.UNTOLD: 1}
     assert books.listed[Standing.UNTOLD][0].registration_id == failing.id

@@ -43,7 +43,8 @@ def reconcile(
 
     Counts every event by what became of it, lists those that are owed, and says what to do. The
     exit code is 0 when the books balance: all is delivered, or cancelled for a reason. Otherwise
-    it is 1, also while something is still on its way.
+    it is 1, also while something is still on its way. What is of before the webhook was made is
+    not owed; it is counted apart.
 
     The last week:
 
@@ -101,6 +102,10 @@ def _lines(webhook: Webhook, books: Books) -> Iterator[str]:
         if count := books.counts.get(standing, 0):
             yield f"  {count:>9}  {standing.value}"
             yield from _owed(webhook, books, standing)
+    if books.untold_before:
+        yield f"  {books.untold_before:>9}  of before this webhook was made, and never told: not owed"
+        yield "             To send them, marked as a backfill:"
+        yield f"             {_backfill(webhook, books.since)}"
     if books.gone:
         yield f"  {books.gone:>9}  never told, and their content was removed by retention"
     yield _verdict(books)
@@ -144,19 +149,19 @@ def _advice(webhook: Webhook, books: Books, standing: Standing) -> Iterator[str]
         case Standing.CANCELLED:
             yield "The person was erased: they must not be sent any more."
         case Standing.UNTOLD:
-            if books.untold_before:
-                yield f"{books.untold_before} were committed before this webhook was made."
-            if later := books.counts[standing] - books.untold_before:
-                yield f"{later} were imported without telling, or it did not want them then."
+            yield "Imported without telling, or the webhook did not want them then."
             yield "To send them, marked as a backfill:"
-            yield f"coursebell webhook backfill {webhook.id} --since {format_instant(books.since)}"
+            yield _backfill(webhook, max(books.since, webhook.created_at))
+
+
+def _backfill(webhook: Webhook, since: datetime) -> str:
+    return f"coursebell webhook backfill {webhook.id} --since {format_instant(since)}"
 
 
 def _verdict(books: Books) -> str:
     if books.balance:
         return "The books balance: nothing is owed."
-    owed = sum(count for standing, count in books.counts.items() if not standing.is_square)
-    return f"The books do not balance: {owed} owed."
+    return f"The books do not balance: {books.owed} owed."
 
 
 def _document(books: Books) -> dict[str, object]:

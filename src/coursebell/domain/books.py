@@ -76,7 +76,7 @@ class Books:
     since: datetime
     until: datetime
     counts: Mapping[Standing, int]
-    untold_before: int  # of the untold: committed before the webhook was made
+    untold_before: int  # besides: untold, and of before the webhook was made
     gone: int  # besides: untold, and retention removed what could be sent
     listed: Mapping[Standing, Sequence[Account]]  # oldest first, the first so many of what is owed
 
@@ -85,9 +85,13 @@ class Books:
         return sum(self.counts.values())
 
     @property
+    def owed(self) -> int:
+        return sum(count for standing, count in self.counts.items() if not standing.is_square)
+
+    @property
     def balance(self) -> bool:
         """Whether nothing is owed."""
-        return all(standing.is_square for standing, count in self.counts.items() if count)
+        return not self.owed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,9 +107,10 @@ class Ledger:
 
     def enter(self, account: Account) -> None:
         standing = account.standing
-        self.counts[standing] += 1
         if standing is Standing.UNTOLD and account.occurred_at < self.made_at:
-            self.untold_before += 1
+            self.untold_before += 1  # never promised, so not owed
+            return
+        self.counts[standing] += 1
         if not standing.is_square:
             owed = self.listed.setdefault(standing, [])
             if len(owed) < self.limit:

@@ -46,7 +46,8 @@ def reconcile(
     """The books of a webhook over the events whose date is from `since` up to `until`.
 
     Counts every event that it was told or, by its events and filters of today, should have been;
-    lists the first `limit` of each standing in which something is owed. Reads in steps, so events
+    lists the first `limit` of each standing in which something is owed. What was never told and is
+    of before the webhook was made counts apart: that was not promised. Reads in steps, so events
     that change their standing meanwhile may be counted as either. Raises `NotFoundError`.
     """
     actor.require(Role.ADMIN)

@@ -21,7 +21,7 @@ from coursebell_receiver import (
     verify,
 )
 
-ONE, TWO, THREE = "1" * 32, "2" * 32, "3" * 32
+ONE, TWO, THREE, FOUR, FIVE = (digit * 32 for digit in "12345")
 EMPTY = hashlib.sha256(b"").hexdigest()
 SignedHeaders = Callable[..., dict[str, str]]
 
@@ -36,8 +36,14 @@ def answer(**changes: object) -> bytes:
         "webhookId": "a" * 32,
         "date": "2031-02-03",
         "settled": True,
-        **told([ONE, TWO, THREE]),
-        "statuses": {"delivered": told([ONE, TWO]), "failed": told([THREE])},
+        **told([ONE, TWO, THREE, FOUR]),
+        "expected": told([ONE, TWO, THREE]),
+        "wanted": told([ONE, TWO, THREE, FOUR, FIVE]),
+        "statuses": {
+            "delivered": told([ONE, TWO]),
+            "failed": told([THREE]),
+            "cancelled": told([FOUR]),
+        },
     }
     return json.dumps(document | changes).encode()
 
@@ -64,18 +70,38 @@ def test_the_answer_is_read_once_it_is_proven(signed_headers: SignedHeaders, sec
     found = read_reconciliation(signed_headers(body), body, secret)
 
     assert (found.webhook_id, found.date, found.is_settled) == ("a" * 32, date(2031, 2, 3), True)
-    assert found.all == tally([ONE, TWO, THREE])
+    assert found.all == tally([ONE, TWO, THREE, FOUR])
+    assert found.expected == tally([ONE, TWO, THREE])
+    assert found.wanted == tally([ONE, TWO, THREE, FOUR, FIVE])
     assert found.by_status["failed"] == tally([THREE])
     assert found.delivered == tally([ONE, TWO])
-    assert found.agrees_with([TWO, ONE, ONE])
-    assert not found.agrees_with([ONE])
-    assert not found.agrees_with([ONE, TWO, THREE])
 
 
-def test_a_day_of_which_nothing_was_delivered_agrees_with_nothing(
+@pytest.mark.parametrize(
+    ("ids", "agrees"),
+    [
+        ([TWO, ONE, ONE], False),  # what failed is missing, until it is read in the feed
+        ([TWO, ONE, ONE, THREE], True),
+        ([ONE, TWO, THREE, FOUR], True),  # the answer to what was cancelled later got lost
+        ([ONE, TWO, THREE, FOUR, FIVE], True),  # the feed tells what the webhook was not told
+        ([ONE, THREE], False),
+        ([ONE, TWO, FOUR], False),
+        ([ONE, TWO, THREE, "6" * 32], False),
+        ([], False),
+    ],
+)
+def test_all_that_was_to_come_must_be_there_however_it_came(
+    ids: list[str], agrees: bool, signed_headers: SignedHeaders, secret: str
+) -> None:
+    body = answer()
+
+    assert read_reconciliation(signed_headers(body), body, secret).agrees_with(ids) == agrees
+
+
+def test_a_day_of_which_nothing_was_meant_agrees_with_nothing(
     signed_headers: SignedHeaders, secret: str
 ) -> None:
-    body = answer(statuses={}, **told([]))
+    body = answer(statuses={}, expected=told([]), wanted=told([]), **told([]))
 
     found = read_reconciliation(signed_headers(body), body, secret)
 
@@ -113,6 +139,9 @@ def test_an_old_answer_is_refused(signed_headers: SignedHeaders, secret: str) ->
         {"count": True},
         {"digest": "0" * 63},
         {"digest": None},
+        {"expected": None},
+        {"expected": {"count": 1}},
+        {"wanted": []},
         {"statuses": []},
         {"statuses": {"delivered": 5}},
         {"statuses": {"delivered": {"count": 1}}},

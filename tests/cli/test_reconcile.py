@@ -107,7 +107,7 @@ def test_what_is_of_before_the_webhook_is_told_without_alarm(coursebell, registr
     )
 
     assert code == json_code == 0
-    assert "3  of before this webhook was made, and never told: not owed" in out
+    assert "3  of before the webhook was made, never told: not owed" in out
     assert f"coursebell webhook backfill {late} --since " in out
     assert "untold" not in out
     assert out.endswith("The books balance: nothing is owed.\n")

@@ -260,6 +260,38 @@ def test_a_day_is_settled_when_it_is_over_and_nothing_is_open(school, connected)
     assert sum_up(school, connected, now=MIDNIGHT + DAY + HOUR).is_settled
 
 
+def test_what_is_to_arrive_is_all_but_what_was_cancelled(school, connected):
+    events = finish(school, 4)
+    attempt(school, number=1)
+    failed = attempt(school, DeliveryStatus.FAILED, number=1)
+    (cancelled,) = attempt(school, DeliveryStatus.CANCELLED, number=1)
+
+    day = sum_up(school, connected)
+
+    ids = {each.id for each in events}
+    assert day.all == day.wanted == tally(ids)
+    assert day.expected == tally(ids - {cancelled.event_id})
+    assert day.by_standing[Standing.FAILED] == tally(each.event_id for each in failed)
+
+
+def test_what_a_reader_of_the_feed_has_besides_is_what_the_webhook_wants_today(school):
+    passing, failing = school.registrations(2)
+    school.ask(passing, Command.GRADE, grade="80")
+    school.ask(failing, Command.GRADE, grade="20")
+    ids = {each.registration_id: each.id for each in school.events(event="offering_completed")}
+    completed = ("offering_completed",)
+    late = school.webhook(events=completed)
+    choosy = school.webhook(events=completed, filters={"registration.passed": False})
+
+    before = sum_up(school, late), sum_up(school, choosy)
+    list(upkeep.forget_history(school.registrar, NOW + DAY))
+    after = sum_up(school, late), sum_up(school, choosy)
+
+    assert [each.expected for each in before] == [tally([]), tally([])]
+    assert [each.wanted for each in before] == [tally(ids.values()), tally([ids[failing.id]])]
+    assert [each.wanted for each in after] == [tally(ids.values()), tally([])]
+
+
 def test_a_day_before_the_webhook_is_empty(school):
     finish(school, 1)
     late = school.webhook(events=("offering_completed",))
@@ -271,7 +303,8 @@ def test_a_day_before_the_webhook_is_empty(school):
 
 def test_an_answer_is_signed_so_that_the_receiver_can_read_it(school, connected):
     document = {"webhookId": "x", "date": "2026-03-02", "settled": True, "statuses": {}}
-    body = json.dumps(document | {"count": 0, "digest": tally([]).digest}).encode()
+    none = {"count": 0, "digest": tally([]).digest}
+    body = json.dumps(document | none | {"expected": none, "wanted": none}).encode()
 
     signature = reconciliation.sign_answer(
         school.registrar, school.admin, connected.webhook.id, "msg", NOW, body

@@ -41,6 +41,10 @@ class Reconciliation:
     """The day is over and nothing of it is still on its way."""
     all: Tally
     """Every event of the day that has a delivery to the webhook; tests are none."""
+    expected: Tally
+    """What you are to have: all but those that were cancelled because a person was erased."""
+    wanted: Tally
+    """What you have if you also read the feed: all, and what the webhook wants but was not told."""
     by_status: Mapping[str, Tally]
     """The same, by what has become of it: `delivered`, `pending`, `held`, `failed`, ..."""
 
@@ -49,12 +53,14 @@ class Reconciliation:
         return self.by_status.get(DELIVERED, NOTHING)
 
     def agrees_with(self, ids: Iterable[str]) -> bool:
-        """Whether `ids`, of the events of this day that you have seen, are those delivered.
+        """Whether `ids`, of this day's events that you have seen, are all that you are to have.
 
-        Ids are those of `webhook-id`; repetitions count once. While something is on its way you
-        may rightly have seen more: an event whose answer was lost is delivered to you already.
+        Ids are those of `webhook-id`; repetitions count once. What failed, is held or is on its way
+        is missing until you have it, from a delivery or from the feed. What was cancelled you may
+        have or not, and what the webhook was not told but wants (it is of before the webhook was
+        made, or was imported silently) is in the feed: having all of it is right as well.
         """
-        return tally(ids) == self.delivered
+        return tally(ids) in (self.expected, self.all, self.wanted)
 
 
 def tally(ids: Iterable[str]) -> Tally:
@@ -101,8 +107,17 @@ def _reconciliation(document: Mapping[str, object]) -> Reconciliation:
         date=_day(document["date"]),
         is_settled=_truth(document["settled"]),
         all=_tally(document),
+        expected=_part(document, "expected"),
+        wanted=_part(document, "wanted"),
         by_status={name: _tally(each) for name, each in statuses.items()},
     )
+
+
+def _part(document: Mapping[str, object], name: str) -> Tally:
+    part = document[name]
+    if not isinstance(part, dict):
+        raise TypeError
+    return _tally(part)
 
 
 def _tally(document: Mapping[str, object]) -> Tally:

@@ -103,7 +103,7 @@ def _lines(webhook: Webhook, books: Books) -> Iterator[str]:
             yield f"  {count:>9}  {standing.value}"
             yield from _owed(webhook, books, standing)
     if books.untold_before:
-        yield f"  {books.untold_before:>9}  of before this webhook was made, and never told: not owed"
+        yield f"  {books.untold_before:>9}  of before the webhook was made, never told: not owed"
         yield "             To send them, marked as a backfill:"
         yield f"             {_backfill(webhook, books.since)}"
     if books.gone:

@@ -78,6 +78,8 @@ class Day:
     begin: datetime
     is_settled: bool  # the day is over and nothing of it is open
     all: Tally
+    expected: Tally  # of these, all but the cancelled
+    wanted: Tally  # all, and what would be told today but was not: what a reader of the feed has
     by_standing: dict[Standing, Tally]
 
 
@@ -88,15 +90,21 @@ def sum_up_day(
     actor.require(Role.ADMIN)
     webhook = _found(registrar, actor, webhook_id)
     ids: dict[Standing, list[str]] = {}
+    untold: list[str] = []
     for told in _told_between(registrar, webhook, begin, begin + DAY, _silent):
         account = _account(webhook, told)
         if account.standing is not Standing.UNTOLD:
             ids.setdefault(account.standing, []).append(account.event_id)
+        elif _wants(webhook, told) or _wanted_whatever_it_said(webhook, told):
+            untold.append(account.event_id)
+    expected = (found for standing, found in ids.items() if standing is not Standing.CANCELLED)
     return Day(
         webhook_id=webhook.id,
         begin=begin,
         is_settled=now >= _later(begin + DAY) and not any(each.is_open for each in ids),
         all=tally(chain.from_iterable(ids.values())),
+        expected=tally(chain.from_iterable(expected)),
+        wanted=tally(chain(untold, *ids.values())),
         by_standing={standing: tally(found) for standing, found in ids.items()},
     )
 
@@ -178,3 +186,8 @@ def _wants(webhook: Webhook, told: Told) -> bool:
     if told.event not in webhook.events or told.body is None:
         return False
     return not webhook.filters or matches(json.loads(told.body), webhook.filters)
+
+
+def _wanted_whatever_it_said(webhook: Webhook, told: Told) -> bool:
+    """Whether it would have been told of what retention removed, because nothing is filtered."""
+    return told.body is None and told.event in webhook.events and not webhook.filters

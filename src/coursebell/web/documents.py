@@ -453,6 +453,13 @@ class ReconciliationDocument(TallyDocument):
     webhook_id: Id
     date: str = Field(description="The day that the events' `date` falls on.")
     settled: bool = Field(description="The day is over and nothing is pending or held.")
+    expected: TallyDocument = Field(
+        description="What the receiver is to have: of these, all but the cancelled."
+    )
+    wanted: TallyDocument = Field(
+        description="What a receiver has that also read the feed: all of these, and the events "
+        "that the webhook's `events` and `filters` of today want and that it was not told."
+    )
     statuses: dict[str, TallyDocument] = Field(
         description="The same by `delivered`, `pending`, `held`, `failed`, `cancelled`; those that "
         "occur."
@@ -465,6 +472,8 @@ def reconciliation_document(day: Day) -> ReconciliationDocument:
         date=day.begin.date().isoformat(),
         settled=day.is_settled,
         **dict(tally_document(day.all)),
+        expected=tally_document(day.expected),
+        wanted=tally_document(day.wanted),
         statuses={name.value: tally_document(each) for name, each in day.by_standing.items()},
     )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
+from coursebell.storage.tables import deliveries as delivery_rows
 from coursebell_receiver import VerificationError, read_reconciliation, tally
 
 HOOK = {"url": "http://127.0.0.1:9/hook", "events": ["offering_completed"]}
@@ -33,8 +35,42 @@ def test_a_receiver_reads_the_day_with_its_package(school, hook):
     assert (found.webhook_id, found.date.isoformat()) == (hook["id"], day)
     assert found.all == found.by_status["pending"] == tally([event["id"]])
     assert not found.is_settled
-    assert found.agrees_with([])
+    assert not found.agrees_with([])
+    assert found.agrees_with([event["id"]])
     assert answer.json()["statuses"].keys() == {"pending"}
+
+
+@pytest.mark.parametrize("status", ["failed", "held", "pending"])
+def test_what_did_not_arrive_is_missing_until_the_feed_was_read(school, hook, database, status):
+    """The recipe of the guide: it finds the loss, catches up, and then has peace."""
+    with database.transaction() as tx:
+        tx.execute(update(delivery_rows).values(status=status))
+    (event,) = school.admin.get("/events?after=0&event=offering_completed")["results"]
+    seen = set()
+
+    def agrees():
+        answer = ask(school, hook, f"?date={event['date'][:10]}")
+        books = read_reconciliation(answer.headers, answer.content, hook["secret"])
+        return books.agrees_with(seen)
+
+    before = agrees()
+    seen.add(event["id"])
+
+    assert (before, agrees()) == (False, True)
+
+
+def test_what_the_feed_has_of_before_the_webhook_does_no_harm(school, hook):
+    late = school.admin.post("/webhooks", HOOK).json()
+    school.admin.put(f"/registrations/{school.registration()}", {"grade": 90})
+    events = school.admin.list("/events?event=offering_completed")
+    ids = {each["id"]: each["date"] for each in events}
+
+    answer = ask(school, late, f"?date={max(ids.values())[:10]}")
+    books = read_reconciliation(answer.headers, answer.content, late["secret"])
+
+    assert (books.expected.count, books.wanted.count) == (1, 2)
+    assert books.agrees_with(ids)
+    assert not books.agrees_with([])
 
 
 def test_unless_a_day_is_given_it_is_yesterday(school, hook):

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
@@ -19,7 +20,9 @@ from wsgiref.simple_server import make_server
 import pytest
 
 from coursebell.cli.app import run
+from coursebell.delivery.client import Client
 from coursebell.domain.events import EventName
+from coursebell.domain.retry import Outcome
 from coursebell_receiver import InMemoryDeduplicator, VerificationError, receive, verify
 from coursebell_receiver.signature import sign
 
@@ -73,6 +76,8 @@ def serving(server: HTTPServer) -> Iterator[str]:
         server.server_close()
 
 
+BREAK_OFF = 0  # in place of a status
+
 Handle = Callable[[dict[str, str], bytes], int]
 
 
@@ -89,6 +94,9 @@ def receiver(handle: Handle) -> Iterator[str]:
                 status = handle({k.lower(): v for k, v in self.headers.items()}, body)
             except Exception:
                 status = 500
+            if status == BREAK_OFF:
+                self.close_connection = True
+                return
             self.send_response(status)
             self.send_header("content-length", "0")
             self.send_header("location", "/elsewhere")
@@ -243,8 +251,15 @@ def takes_small_bodies(headers, body):
     return 413 if len(body) > 16_384 else good(headers, body)
 
 
-def redirects(headers, body):
-    return 302 if good(headers, body) == 204 else 400
+def redirects_in_the_end():
+    """Takes what comes first."""
+    number = count(1)
+
+    def handle(headers, body):
+        status = good(headers, body)
+        return 302 if next(number) > 1 and status == 204 else status
+
+    return handle
 
 
 def is_gone_for_strangers(headers, body):
@@ -254,6 +269,12 @@ def is_gone_for_strangers(headers, body):
 def answers_late(headers, body):
     time.sleep(0.4)
     return good(headers, body)
+
+
+def breaks_off_at_forgeries(headers, body):
+    """Is heard of no more, as one that crashed is."""
+    status = good(headers, body)
+    return BREAK_OFF if status == 400 else status
 
 
 def unlike_duplicates():
@@ -326,7 +347,8 @@ ACCEPTED = [name for name in ALL if name not in FORGED]
             ],
         ),
         (takes_small_bodies, ["large_body"]),
-        (redirects, ACCEPTED),
+        (redirects_in_the_end(), ACCEPTED[1:]),
+        (breaks_off_at_forgeries, FORGED),
         (is_gone_for_strangers, FORGED),
         (unlike_duplicates(), ["duplicate"]),
         (unlike_disorder(), ["out_of_order"]),
@@ -357,19 +379,111 @@ def test_a_receiver_that_answers_late_is_caught(check):
 
     assert code == 1
     assert findings["valid"]["answers"][0]["outcome"] == "timeout"
-    assert wrong(findings) == ALL
+    assert list(findings) == ["valid"]
+    assert "answer, and work afterwards" in findings["valid"]["why"]
+
+
+def test_a_receiver_that_is_late_with_some_is_caught_with_those(check):
+    is_over = threading.Event()
+
+    def handle(headers, body):
+        if len(body) > 16_384:
+            is_over.wait(30)
+        return good(headers, body)
+
+    with receiver(handle) as url:
+        code, findings = check(url, "--timeout", "2")
+        is_over.set()
+
+    assert code == 1
+    assert wrong(findings) == ["large_body"]
+    assert findings["large_body"]["answers"][0]["outcome"] == "timeout"
+    assert list(findings) == ALL
+
+
+# Who does not take a genuine delivery gets one diagnosis, and is sent nothing more.
 
 
 def test_a_receiver_with_another_secret_is_told_apart(capsys):
+    seen = []
+
     def handle(headers, body):
+        seen.append(headers)
         return receive(headers, body, OTHER, len_of)
 
     with receiver(handle) as url:
         code = run(["check-receiver", url, "--secret", SECRET, *LOOPBACK])
 
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
     assert code == 1
-    assert "valid: nothing arrives: look at the secret" in out
+    assert len(seen) == 1
+    assert out.splitlines()[1].startswith("wrong  valid ")
+    assert out.split("\n\n")[1:] == [
+        f"valid: {REFUSED}",
+        "Nothing was sent after that: it would have shown nothing more.\n",
+    ]
+    assert err == "0 of 1 are right.\n"
+
+
+REFUSED = (
+    "It refuses a genuine delivery. Does it have this secret, and does it verify the raw body, not "
+    "one that was parsed and written again? Or does a gateway, or protection against CSRF, want a "
+    "header? --header NAME:VALUE."
+)
+DIAGNOSES = {
+    "Does it have this secret, and does it verify the raw body": [400, 401, 403],
+    "redirects are not followed. Give the address that it leads to": [301, 302, 307, 308],
+    "Give the path where it takes deliveries.": [404],
+    "It does not take this method at this path.": [405],
+    "that would disable the webhook at once": [410],
+    "not as one refuses a signature": [409, 413, 415, 422],
+    "called too often": [429],
+    "An error of its own, in the receiver. See its log.": [500, 501, 507],
+    "Is the receiver behind it running": [502, 504],
+    "Is it overloaded, or still starting? Try again later.": [503],
+    "What came back is no whole answer of HTTP.": [BREAK_OFF],
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "fits"), [(status, text) for text, each in DIAGNOSES.items() for status in each]
+)
+def test_who_takes_nothing_gets_the_one_diagnosis_that_fits(check, status, fits):
+    seen = []
+
+    def handle(headers, body):
+        seen.append(headers)
+        return status
+
+    with receiver(handle) as url:
+        code, findings = check(url)
+
+    assert code == 1
+    assert (list(findings), wrong(findings)) == (["valid"], ["valid"])
+    assert {each["webhook-id"] for each in seen} == {seen[0]["webhook-id"]}
+    assert [text for text in DIAGNOSES if text in findings["valid"]["why"]] == [fits]
+
+
+def test_a_receiver_that_goes_away_ends_it_with_what_is_to_be_looked_at(check, monkeypatch):
+    advance, number = Client.advance, count(1)
+    refused = {"outcome": Outcome(name="connect"), "error": "Connection refused"}
+
+    def goes_away(client, seconds):
+        progress = advance(client, seconds)
+        results = [
+            replace(each, **refused) if next(number) > SLOW_REPEAT[1] else each
+            for each in progress.results
+        ]
+        return progress._replace(results=results)
+
+    monkeypatch.setattr(Client, "advance", goes_away)
+    with receiver(good) as url:
+        code, findings = check(url)
+
+    assert code == 1
+    assert list(findings) == ALL[:5]
+    assert wrong(findings) == ["old_timestamp"]
+    assert "Is the receiver running" in findings["old_timestamp"]["why"]
 
 
 def test_a_receiver_that_says_later_to_a_repetition_is_right(check):

@@ -16,7 +16,11 @@ def answers(*given):
 @pytest.mark.parametrize(
     ("should", "right", "wrong"),
     [
-        (Should.ACCEPT, [(200,), (204, 202)], [(400,), (204, 503), (302,), (retry.TIMEOUT,)]),
+        (
+            Should.ACCEPT,
+            [(200,), (204, 202)],
+            [(400,), (204, 503), (409,), (302,), (retry.TIMEOUT,)],
+        ),
         (
             Should.REFUSE,
             [(400,), (401,), (403, 422), (499,)],
@@ -25,7 +29,7 @@ def answers(*given):
         (
             Should.ACCEPT_ONE,
             [(204, 204), (503, 204), (200, 409), (204, 429)],
-            [(503, 503), (204, 400), (204, 500), (204, 410), (204, retry.TIMEOUT)],
+            [(503, 503), (204, 400), (204, 500), (204, 410), (204, 302), (204, retry.TIMEOUT)],
         ),
     ],
 )
@@ -34,6 +38,18 @@ def test_what_is_right_and_what_is_not(should, right, wrong):
         assert is_right(should, answers(*given)), given
     for given in wrong:
         assert not is_right(should, answers(*given)), given
+
+
+def test_the_text_names_each_status_that_asks_to_try_later_and_no_other():
+    right = [
+        status
+        for status in range(300, 600)
+        if is_right(Should.ACCEPT_ONE, answers(204, status))
+        and is_right(Should.ACCEPT_ONE, answers(status, 204))
+    ]
+
+    assert right == [409, 425, 429, 503]
+    assert Should.ACCEPT_ONE.partition(": ")[2] == ", ".join(map(str, right))
 
 
 def test_an_answer_is_told_by_its_status_or_what_came_in_its_place():

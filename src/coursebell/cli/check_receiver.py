@@ -14,10 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from coursebell.cli.context import Invocation, clock, invocation_of
+from coursebell.cli.diagnosis import HOW_TO_ALLOW, diagnosis
 from coursebell.cli.output import answer, say
 from coursebell.domain.addresses import AddressRules, parse_networks
 from coursebell.domain.model import DeliveryKind, Method
-from coursebell.domain.retry import BLOCKED_ADDRESS
 from coursebell.domain.targets import check_headers, check_url
 from coursebell.errors import CoursebellError, InvalidInputError
 from coursebell_receiver import SecretError
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
     from coursebell.delivery.examination import Finding
 
 _WRONG = 1
-
-_ADVICE = {
-    "blocked_address": "To allow it: --allow NETWORK, such as 127.0.0.0/8, or "
-    "COURSEBELL_ALLOWED_NETWORKS, which the dispatcher needs as well.",
-    "connect": "Nothing answers there. Is the receiver running, and is it the right port?",
-    "dns": "The name does not resolve. Try it from this machine.",
-    "tls": "No TLS connection, or its certificate is not accepted. An authority of your own: "
-    "COURSEBELL_CA_FILE.",
-}
 
 
 def check_receiver(  # noqa: PLR0913 - a parameter is an option
@@ -71,8 +62,11 @@ def check_receiver(  # noqa: PLR0913 - a parameter is an option
     """Send a receiver all that it must stand, and show what it did and should have done.
 
     Good deliveries and forged, old, repeated and strange ones. Everything in them is made up, and
-    they are marked as tests: but use a receiver that is not in production. The exit code is 0 when
-    all is right, 1 when something is not, 2 when the command was not understood.
+    they are marked as tests: but use a receiver that is not in production. A receiver that does not
+    take the first, which is a good one, is sent nothing more: what to look at is said instead.
+
+    The exit code is 0 when all is right, 1 when something is not, 2 when the command was not
+    understood.
 
     A receiver on this machine:
 
@@ -127,7 +121,7 @@ def _checked_url(url: str, rules: AddressRules) -> str:
         return check_url(url, rules)
     except InvalidInputError as exc:
         rule = exc.field_errors["url"]
-        advice = f" {_ADVICE[BLOCKED_ADDRESS]}" if "not public" in rule else ""
+        advice = f" {HOW_TO_ALLOW}" if "not public" in rule else ""
         raise typer.BadParameter(rule + advice, param_hint="URL") from exc
 
 
@@ -164,22 +158,18 @@ def _show(findings: Sequence[Finding]) -> None:
     Console(width=None if sys.stdout.isatty() else 10_000).print(table)
     wrong = [finding for finding in findings if not finding.is_right]
     for finding in wrong:
-        answer(f"\n{finding.probe.name}: {finding.probe.why}.")
+        end = "" if finding.ending else "."
+        answer(f"\n{finding.probe.name}: {_why(finding)}{end}")
         if finding.error:
             answer(f"  {finding.error}")
-    if any(finding.is_unreachable for finding in findings):
-        answer(f"\n{_ADVICE[_unreached(findings)]}")
+    if findings[-1].ending:
+        answer("\nNothing was sent after that: it would have shown nothing more.")
     say(f"{len(findings) - len(wrong)} of {len(findings)} are right.")
 
 
-def _unreached(findings: Sequence[Finding]) -> str:
-    """Why the receiver was not reached."""
-    return next(
-        each.outcome.name
-        for finding in findings
-        for each in finding.answers
-        if each.outcome.name in _ADVICE
-    )
+def _why(finding: Finding) -> str:
+    """What goes wrong with such a receiver; where nothing can be told of that, what ails it."""
+    return diagnosis(finding.ending) if finding.ending else finding.probe.why
 
 
 def _did(finding: Finding) -> str:
@@ -201,6 +191,6 @@ def _row(finding: Finding) -> Mapping[str, object]:
             for each in finding.answers
         ],
         "should": probe.should.value,
-        "why": probe.why,
+        "why": _why(finding),
         "error": finding.error,
     }

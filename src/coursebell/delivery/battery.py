@@ -76,7 +76,7 @@ class Battery:
             name="valid",
             sent="a delivery as Coursebell sends it",
             should=Should.ACCEPT,
-            why="nothing arrives: look at the secret, the raw body and the path",
+            why="nothing arrives",
             shots=[self._shot(event)],
         )
         yield Probe(

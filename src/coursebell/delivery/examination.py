@@ -10,8 +10,9 @@ from coursebell.delivery.client import Client
 from coursebell.delivery.exchange import Request, Result
 from coursebell.domain import retry
 from coursebell.domain.conduct import Answer, is_right
+from coursebell.domain.retry import Outcome
 
-# What a first request can end with that makes all others end alike.
+# What a request can end with that makes all after it end alike.
 UNREACHABLE = frozenset({retry.BLOCKED_ADDRESS, retry.CONNECT, retry.DNS, retry.TLS})
 
 
@@ -33,25 +34,34 @@ class Finding:
     answers: Sequence[Answer]
     is_right: bool
     error: str | None  # of the last that was not answered, in words
-
-    @property
-    def is_unreachable(self) -> bool:
-        return any(each.outcome.name in UNREACHABLE for each in self.answers)
+    ending: Outcome | None  # for which no other probe is sent after this one
 
 
 def examine(client: Client, examinee: Examinee, probes: Iterable[Probe]) -> Iterator[Finding]:
-    """One finding for each probe, in order; ends after one that did not reach the receiver."""
-    for probe in probes:
+    """One finding for each probe, in order.
+
+    Ends after one that did not reach the receiver, and after the first, which is a genuine
+    delivery, if that was not accepted: whoever refuses everything shows nothing by refusing more.
+    """
+    for number, probe in enumerate(probes):
         results = _send(client, examinee, probe)
         answers = [Answer(outcome=each.outcome, duration_ms=each.duration_ms) for each in results]
-        finding = Finding(
+        ending = next(
+            (
+                each.outcome
+                for each in results
+                if each.outcome.name in UNREACHABLE or (number == 0 and not each.outcome.delivered)
+            ),
+            None,
+        )
+        yield Finding(
             probe=probe,
             answers=answers,
             is_right=is_right(probe.should, answers),
             error=next((each.error for each in reversed(results) if each.error), None),
+            ending=ending,
         )
-        yield finding
-        if finding.is_unreachable:
+        if ending:
             return
 
 

@@ -10,6 +10,7 @@ from typing import assert_never
 from coursebell.domain.retry import Outcome
 
 GONE = 410
+LATER = (409, 425, 429, 503)  # "not now": a failed attempt, and the same is sent again
 
 
 class Should(StrEnum):
@@ -17,7 +18,7 @@ class Should(StrEnum):
 
     ACCEPT = "2xx"
     REFUSE = "4xx, best 400"
-    ACCEPT_ONE = "one 2xx; the other 2xx or 503"
+    ACCEPT_ONE = f"one 2xx; the other 2xx, or to try later: {', '.join(map(str, LATER))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +40,7 @@ class Answer:
 
     @property
     def is_later(self) -> bool:
-        """An answer after which the same is sent again, in good order."""
-        return self.outcome.status_code in (409, 425, 429, 503)
+        return self.outcome.status_code in LATER
 
 
 def is_right(should: Should, answers: Sequence[Answer]) -> bool:

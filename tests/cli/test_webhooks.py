@@ -181,12 +181,65 @@ def test_a_time_that_is_none_is_one_line(coursebell, webhook_id):
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["test", "deliveries", "pause", "resume", "rotate"])
-def test_a_webhook_that_does_not_exist_is_one_line(coursebell, command):
-    code, out, err = coursebell("webhook", command, "0" * 32)
+SINCE = ("--since", "1h")
+ABOUT_ONE = [
+    ("test",),
+    ("deliveries",),
+    ("pause",),
+    ("resume",),
+    ("rotate",),
+    ("replay", *SINCE),
+    ("backfill", *SINCE),
+]
+
+
+def connect(coursebell, name: str) -> str:
+    """The id of a new webhook."""
+    _, out, _ = coursebell(
+        *("webhook", "add", f"https://{name[:3]}.example/", "--name", name),
+        *("--event", "user_created", "--json"),
+    )
+    return json.loads(out)["id"]
+
+
+@pytest.mark.parametrize(("command", "options"), [(each[0], each[1:]) for each in ABOUT_ONE])
+def test_a_webhook_that_does_not_exist_is_one_line(coursebell, command, options):
+    for unknown in ("0" * 32, "nobody"):
+        code, out, err = coursebell("webhook", command, unknown, *options)
+
+        assert (code, out) == (1, "")
+        assert err == "coursebell: There is no such webhook. See: coursebell webhook list\n"
+
+
+@pytest.mark.parametrize(("command", "options"), [(each[0], each[1:]) for each in ABOUT_ONE])
+def test_a_webhook_is_known_by_its_name(coursebell, webhook_id, command, options):
+    connect(coursebell, "crm")
+
+    assert coursebell("webhook", command, "crm", *options)[0] == 0
+    assert coursebell("webhook", command, "https://crm.example/", *options)[0] == 0
+
+
+def test_what_is_said_next_names_the_webhook_by_its_id(coursebell):
+    crm = connect(coursebell, "crm")
+
+    _, _, err = coursebell("webhook", "pause", "crm")
+
+    assert f"coursebell webhook resume {crm}" in err
+
+
+@pytest.mark.parametrize(("command", "options"), [(each[0], each[1:]) for each in ABOUT_ONE])
+def test_a_name_that_several_webhooks_have_is_refused_with_their_ids(coursebell, command, options):
+    both = [connect(coursebell, "crm"), connect(coursebell, "crm")]
+
+    code, out, err = coursebell("webhook", command, "crm", *options)
 
     assert (code, out) == (1, "")
-    assert err == (
-        "coursebell: No resource exists with the given id."
-        " See those that do: coursebell webhook list\n"
-    )
+    assert all(each in err for each in both)
+
+
+def test_an_id_means_its_webhook_also_where_another_is_called_that(coursebell):
+    crm = connect(coursebell, "crm")
+    other = connect(coursebell, crm)
+
+    assert crm in coursebell("webhook", "pause", crm)[2]
+    assert other in coursebell("webhook", "pause", other)[2]

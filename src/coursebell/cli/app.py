@@ -17,7 +17,7 @@ FAILURE = 1
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 _NAME = "coursebell"
-_LISTED = ("user", "token", "webhook")
+_LISTED = ("user", "token")
 _SERVERS = ("serve", "dispatch", "api", "import-jobs")
 
 

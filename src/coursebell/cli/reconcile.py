@@ -12,14 +12,13 @@ from zoneinfo import ZoneInfo
 import typer
 
 from coursebell.cli import moments
+from coursebell.cli.choosing import WEBHOOK_HELP, choose_webhook
 from coursebell.cli.context import clock, invocation_of
-from coursebell.cli.output import answer, every, plain
+from coursebell.cli.output import answer, plain
 from coursebell.domain.books import Account, Books, Standing
 from coursebell.domain.instants import format_instant
-from coursebell.domain.model import Actor, Webhook
-from coursebell.errors import ConflictError, NotFoundError
-from coursebell.services import organizations, reconciliation, webhooks
-from coursebell.services.registrar import Registrar
+from coursebell.domain.model import Webhook
+from coursebell.services import organizations, reconciliation
 
 _UNBALANCED = 1
 
@@ -27,7 +26,7 @@ _UNBALANCED = 1
 def reconcile(
     context: typer.Context,
     *,
-    webhook: Annotated[str, typer.Option(metavar="ID", help="The webhook: its id, name or URL.")],
+    webhook: Annotated[str, typer.Option(metavar="ID", help=WEBHOOK_HELP)],
     since: Annotated[str, typer.Option(metavar="WHEN", help=f"From when: {moments.HELP}.")],
     until: Annotated[
         str | None, typer.Option(metavar="WHEN", help="Up to when, in the same forms; else now.")
@@ -56,7 +55,7 @@ def reconcile(
     """
     now = clock()
     with invocation_of(context).office() as (registrar, actor):
-        found = _choose(registrar, actor, webhook)
+        found = choose_webhook(registrar, actor, webhook)
         zone = ZoneInfo(organizations.get_organization(registrar, actor).zone)
         begin = moments.read_moment(since, "--since", now, zone)
         end = now if until is None else moments.read_moment(until, "--until", now, zone, end=True)
@@ -72,21 +71,6 @@ def reconcile(
             answer(line)
     if not books.balance:
         raise typer.Exit(_UNBALANCED)
-
-
-def _choose(registrar: Registrar, actor: Actor, wanted: str) -> Webhook:
-    """Raises `NotFoundError`, and `ConflictError` when several have that name."""
-    named = [
-        each
-        for each in every(lambda page: webhooks.list_webhooks(registrar, actor, page))
-        if wanted in (each.id, each.name, each.url)
-    ]
-    if not named:
-        raise NotFoundError("There is no such webhook. See: coursebell webhook list")
-    if len(named) > 1:
-        ids = ", ".join(each.id for each in named)
-        raise ConflictError(f"Several webhooks are called that; name one by its id: {ids}")
-    return named[0]
 
 
 def _progress(read: int, total: int) -> None:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from coursebell.cli import moments
+from coursebell.cli.choosing import WEBHOOK_HELP, choose_webhook
 from coursebell.cli.context import clock, invocation_of
 from coursebell.cli.output import AsJson, Row, answer, every, say, show_list
 from coursebell.cli.texts import line
@@ -35,7 +36,7 @@ _DELIVERY_COLUMNS = (
     "nextAttemptDate",
 )
 
-WebhookId = Annotated[str, typer.Argument(metavar="ID", help="The webhook's id, from the list.")]
+Wanted = Annotated[str, typer.Argument(metavar="ID", help=WEBHOOK_HELP)]
 
 
 @app.command("add")
@@ -105,7 +106,7 @@ def list_webhooks(context: typer.Context, *, as_json: AsJson = False) -> None:
 
 
 @app.command("test")
-def test(context: typer.Context, *, webhook_id: WebhookId) -> None:
+def test(context: typer.Context, *, webhook: Wanted) -> None:
     """Send a sample to a webhook and print the id of the delivery.
 
     For example:
@@ -113,13 +114,14 @@ def test(context: typer.Context, *, webhook_id: WebhookId) -> None:
     `coursebell webhook test 0123456789abcdef0123456789abcdef`
     """
     with invocation_of(context).office() as (registrar, actor):
+        webhook_id = choose_webhook(registrar, actor, webhook).id
         delivery_id = webhooks.test_webhook(registrar, actor, webhook_id, clock())
     say(f"On its way. To see what became of it: coursebell webhook deliveries {webhook_id}")
     answer(delivery_id)
 
 
 @app.command("pause")
-def pause(context: typer.Context, *, webhook_id: WebhookId) -> None:
+def pause(context: typer.Context, *, webhook: Wanted) -> None:
     """Hold what a webhook would get until it is resumed.
 
     For example, while its receiver is being moved:
@@ -127,12 +129,13 @@ def pause(context: typer.Context, *, webhook_id: WebhookId) -> None:
     `coursebell webhook pause 0123456789abcdef0123456789abcdef`
     """
     with invocation_of(context).office() as (registrar, actor):
+        webhook_id = choose_webhook(registrar, actor, webhook).id
         webhooks.pause_webhook(registrar, actor, webhook_id, clock())
     say(f"Paused. What it misses is held until: coursebell webhook resume {webhook_id}")
 
 
 @app.command("resume")
-def resume(context: typer.Context, *, webhook_id: WebhookId) -> None:
+def resume(context: typer.Context, *, webhook: Wanted) -> None:
     """Deliver to a webhook that is paused, disabled or has backed off; first what was held.
 
     For example:
@@ -140,6 +143,7 @@ def resume(context: typer.Context, *, webhook_id: WebhookId) -> None:
     `coursebell webhook resume 0123456789abcdef0123456789abcdef`
     """
     with invocation_of(context).office() as (registrar, actor):
+        webhook_id = choose_webhook(registrar, actor, webhook).id
         webhooks.resume_webhook(registrar, actor, webhook_id, clock())
     say(f"Active. To watch what was held drain: coursebell webhook deliveries {webhook_id}")
 
@@ -148,7 +152,7 @@ def resume(context: typer.Context, *, webhook_id: WebhookId) -> None:
 def rotate(
     context: typer.Context,
     *,
-    webhook_id: WebhookId,
+    webhook: Wanted,
     overlap: Annotated[
         int,
         typer.Option(
@@ -169,6 +173,7 @@ def rotate(
     `coursebell webhook rotate 0123456789abcdef0123456789abcdef`
     """
     with invocation_of(context).office() as (registrar, actor):
+        webhook_id = choose_webhook(registrar, actor, webhook).id
         rotated = rotation.rotate_secret(registrar, actor, webhook_id, overlap, clock())
     if rotated.old_secret_until is None:
         say("The old secret signs no more. The new one, shown only now:")
@@ -181,7 +186,7 @@ def rotate(
 def replay(
     context: typer.Context,
     *,
-    webhook_id: WebhookId,
+    webhook: Wanted,
     since: Annotated[str, typer.Option(metavar="WHEN", help=f"From when: {moments.HELP}.")],
     until: Annotated[
         str | None, typer.Option(metavar="WHEN", help="Up to when, in the same forms; else now.")
@@ -202,6 +207,7 @@ def replay(
     """
     now = clock()
     with invocation_of(context).office() as (registrar, actor):
+        webhook_id = choose_webhook(registrar, actor, webhook).id
         zone = ZoneInfo(organizations.get_organization(registrar, actor).zone)
         past = Past(
             since=moments.read_moment(since, "--since", now, zone),
@@ -219,7 +225,7 @@ def replay(
 def backfill(
     context: typer.Context,
     *,
-    webhook_id: WebhookId,
+    webhook: Wanted,
     since: Annotated[str, typer.Option(metavar="WHEN", help=f"From when: {moments.HELP}.")],
 ) -> None:
     """Send a webhook what happened before it was there, and print how many deliveries that are.
@@ -232,6 +238,7 @@ def backfill(
     """
     now = clock()
     with invocation_of(context).office() as (registrar, actor):
+        webhook_id = choose_webhook(registrar, actor, webhook).id
         zone = ZoneInfo(organizations.get_organization(registrar, actor).zone)
         begin = moments.read_moment(since, "--since", now, zone)
         sent = replaying.backfill(registrar, actor, webhook_id, begin, now, _progress)
@@ -257,7 +264,7 @@ def _tell(sent: Sent, webhook_id: str) -> None:
 def list_deliveries(
     context: typer.Context,
     *,
-    webhook_id: WebhookId,
+    webhook: Wanted,
     status: Annotated[DeliveryStatus | None, typer.Option(help="Only in this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="How many.")] = 20,
     as_json: AsJson = False,
@@ -270,6 +277,7 @@ def list_deliveries(
     """
     filters = DeliveryFilters(status=status)
     with invocation_of(context).office() as (registrar, actor):
+        webhook_id = choose_webhook(registrar, actor, webhook).id
         found = deliveries.list_deliveries(
             registrar, actor, webhook_id, filters, Page(limit=limit)
         ).items

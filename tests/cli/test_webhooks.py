@@ -120,6 +120,12 @@ def webhook_id(coursebell):
     return json.loads(out)["id"]
 
 
+def test_the_list_says_how_often_in_a_row_a_receiver_failed(coursebell, webhook_id):
+    heads, row = (line.split() for line in coursebell("webhook", "list")[1].splitlines())
+
+    assert row[heads.index("consecutiveFailures")] == "0"
+
+
 def add_user(coursebell):
     person = ("--email", "bo@school.example", "--first-name", "Bo", "--last-name", "Berg")
     assert coursebell("user", "create", *person)[0] == 0

@@ -301,6 +301,7 @@ _COLUMNS = (
     "events",
     "status",
     "failedDeliveries",
+    "consecutiveFailures",
     "disabledReason",
     "backedOffUntil",
 )

@@ -45,7 +45,7 @@ _LINE_BREAKS = "\n\r\t"
 _match_color = re.compile(r"#[0-9A-Fa-f]{6}").fullmatch
 _match_id = re.compile(r"[0-9a-f]{32}").fullmatch
 _match_day = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
-_match_digits = re.compile(r"[0-9]{1,10}").fullmatch
+_match_digits = re.compile(r"[0-9]+").fullmatch
 
 
 class BrokenRuleError(ValueError):
@@ -454,7 +454,9 @@ class Digits(Rule):
     def accept(self, value: object) -> int:
         if _match_digits(_string(value)) is None:
             raise BrokenRuleError("Must be a whole number")
-        return Whole(self.minimum, self.maximum).accept(int(_string(value)))
+        # Eleven digits are beyond every maximum; of thousands Python makes no number.
+        digits = _string(value).lstrip("0")[:11] or "0"
+        return Whole(self.minimum, self.maximum).accept(int(digits))
 
     def schema(self) -> dict[str, object]:
         return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}

@@ -58,6 +58,23 @@ def test_what_it_does_not_understand_is_one_line_and_exit_code_2(capsys, argumen
     assert re.search(r" See: coursebell( listen| user)? --help\n", captured.err)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("webhook", "rotate", "W", "--overlap", "abc"), "'--overlap': Must be a whole number."),
+        (("webhook", "rotate", "W", "--overlap", "1.5"), "'--overlap': Must be a whole number."),
+        (("webhook", "rotate", "W", "--overlap", ""), "'--overlap': Must be a whole number."),
+        (("webhook", "rotate", "W", "--overlap=-1"), "'--overlap': Must be at least 0."),
+        (("listen", "--delay", "abc"), "'--delay': Must be a number."),
+        (("webhook", "rotate", "W", "--overlap", "9" * 20), "'--overlap': Must be at most 2592000."),
+    ],
+)
+def test_a_number_that_will_not_do_is_told_why_in_our_words(capsys, arguments, told):
+    assert run(arguments) == 2
+
+    assert f"Invalid value for {told} See: coursebell" in capsys.readouterr().err
+
+
 def test_a_global_option_in_the_wrong_place_is_told_where_it_belongs(capsys):
     assert run(["init", "--database", "sqlite:///school.db"]) == 2
 

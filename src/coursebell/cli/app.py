@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -18,6 +19,12 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 _NAME = "coursebell"
 _LISTED = ("user", "token")
+_OUR_WORDS = (  # for what the library says of numbers
+    (r"Input should be a valid integer\b.*", "Must be a whole number."),
+    (r"Input should be a valid number\b.*", "Must be a number."),
+    (r"Input should be greater than or equal to (\S+)", r"Must be at least \1."),
+    (r"Input should be less than or equal to (\S+)", r"Must be at most \1."),
+)
 _SERVERS = ("serve", "dispatch", "api", "import-jobs")
 
 
@@ -98,6 +105,8 @@ def run(arguments: Sequence[str]) -> int:
 def _explained(exc: typer.TyperException) -> str:
     """What was not understood, and the help of the command that did not understand it."""
     message = exc.format_message().replace("Value error, ", "")
+    for theirs, ours in _OUR_WORDS:
+        message = re.sub(theirs, ours, message)
     context = getattr(exc, "ctx", None)
     command = _NAME if context is None else context.command_path
     for option in ("--database", "--organization"):

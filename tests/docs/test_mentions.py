@@ -54,7 +54,7 @@ def test_make_targets_exist(name):
 
 def variables_of_tests() -> set[str]:
     """Variables that no process of the product reads, but tests and benchmarks do."""
-    sources = [*(ROOT / "tests").glob("*.py"), *(ROOT / "bench").glob("*.py")]
+    sources = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").glob("*.py")]
     read = rf"environ\.get\(\s*\"({TEST_PREFIX}[A-Z_]+)\""
     return {name for source in sources for name in re.findall(read, source.read_text())}
 

@@ -3,6 +3,7 @@
 Moments are put into the past or the future, because due times go by PostgreSQL's own clock.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -349,7 +350,7 @@ def test_who_changes_how_it_is_called_gives_it_another_chance(school, connected,
         school.registrar, school.admin, connected.webhook.id, WebhookChanges(**changes), now
     )
 
-    assert changed == read(school, connected)
+    assert replace(changed, failed_deliveries=0) == read(school, connected)
     assert health_of(school, connected) == Health()
     assert len(claim(school, now).claimed) == 1
 

@@ -1,17 +1,21 @@
 """`coursebell doctor`: what is wrong, and what to do about it."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from coursebell.cli.app import run
 from coursebell.cli.doctor import State, judge_lax, judge_skew
-from coursebell.domain.model import Attempt, DeliveryStatus
+from coursebell.domain.model import Actor, Attempt, DeliveryStatus
 from coursebell.services import dispatching, organizations, webhooks
 from coursebell.services.registrar import Registrar
+from coursebell.storage import people, tables
 from coursebell.storage.claims import Recorded
+from coursebell.storage.webhooks import list_targets
 
 
 @pytest.fixture(autouse=True)
@@ -242,44 +246,122 @@ def test_a_delivery_that_nobody_takes_is_wrong(registrar, examine):
     assert "coursebell serve" in findings["deliveries"]["advice"]
 
 
-def test_a_receiver_that_fails_is_noted(registrar, examine):
-    wait_for_a_delivery_since(registrar, timedelta())
+def fail(registrar: Registrar) -> None:
+    """One attempt of every delivery that is due."""
     now = datetime.now(UTC)
-    (claimed,) = dispatching.claim(registrar, {}, 1, "1" * 32, 60.0, now).claimed
-    attempt = Attempt(
-        number=1,
-        started_at=now,
-        duration_ms=1,
-        outcome="connect",
-        status_code=None,
-        address=None,
-        response_headers=None,
-        response_body=None,
-        truncated=False,
-    )
-    failed = Recorded(
-        key=claimed.key,
-        lease=claimed.lease,
-        status=DeliveryStatus.PENDING,
-        delay_seconds=60.0,
-        attempt=attempt,
-    )
-    dispatching.record(registrar, [failed], {}, now)
+    for claimed in dispatching.claim(registrar, {}, 100, "1" * 32, 60.0, now).claimed:
+        attempt = Attempt(
+            number=1,
+            started_at=now,
+            duration_ms=1,
+            outcome="connect",
+            status_code=None,
+            address=None,
+            response_headers=None,
+            response_body=None,
+            truncated=False,
+        )
+        failed = Recorded(
+            key=claimed.key,
+            lease=claimed.lease,
+            status=DeliveryStatus.PENDING,
+            delay_seconds=60.0,
+            attempt=attempt,
+        )
+        dispatching.record(registrar, [failed], {}, now)
+
+
+def disable(registrar: Registrar, webhook_id: str) -> None:
+    """As the dispatcher does when the receiver answers 410."""
+    with registrar.database.snapshot() as tx:
+        targets = list_targets(tx, [webhook_id])
+    dispatching.record(registrar, [], targets, datetime.now(UTC))
+
+
+def operator_in(registrar: Registrar) -> Actor:
+    return organizations.operator_of(organizations.list_organizations(registrar)[0])
+
+
+def test_a_receiver_that_fails_is_noted_by_name(registrar, examine):
+    webhook_id = wait_for_a_delivery_since(registrar, timedelta())
+    fail(registrar)
 
     code, findings = examine()
 
     assert code == 0
     assert findings["receivers"]["state"] == "note"
-    assert "webhooks that fail: 1, of which 0 have backed off" in findings["receivers"]["found"]
+    found = findings["receivers"]["found"]
+    assert "webhooks that fail: 1, of which 0 have backed off" in found
+    assert found.endswith(f"https://lms.example/hook ({webhook_id}) fails.")
+
+
+def test_a_receiver_that_has_backed_off_is_noted_as_such(registrar, examine):
+    webhook_id = wait_for_a_delivery_since(registrar, timedelta())
+    fail(registrar)
+    with registrar.database.transaction() as tx:
+        tx.execute(update(tables.webhooks).values(probe_at=datetime.now(UTC)))
+
+    code, findings = examine()
+
+    assert code == 0
+    assert findings["receivers"]["found"].endswith(f"({webhook_id}) has backed off.")
+
+
+def test_a_disabled_webhook_is_wrong_with_what_to_do(registrar, examine):
+    webhook_id = wait_for_a_delivery_since(registrar, timedelta())
+    disable(registrar, webhook_id)
+
+    code, findings = examine()
+
+    assert code == 1
+    assert findings["receivers"]["state"] == "wrong"
+    assert (
+        f"https://lms.example/hook ({webhook_id}) is disabled (" in findings["receivers"]["found"]
+    )
+    told = f"Repair what receives, then: coursebell webhook resume {webhook_id}"
+    assert findings["receivers"]["advice"] == told
+
+
+def test_of_several_organizations_the_advice_says_whose_a_webhook_is(registrar, examine):
+    disable(registrar, wait_for_a_delivery_since(registrar, timedelta()))
+    first = operator_in(registrar).organization_id
+    another = replace(organizations.list_organizations(registrar)[0], id="f" * 32, name="Other")
+    with registrar.database.transaction() as tx:
+        people.insert_organization(tx, another)
+
+    _, findings = examine()
+
+    assert f"coursebell --organization {first} webhook resume" in findings["receivers"]["advice"]
+
+
+def test_three_webhooks_in_trouble_are_named_the_worst_first(registrar, examine):
+    failing = [wait_for_a_delivery_since(registrar, timedelta()) for _ in range(4)]
+    fail(registrar)
+    gone = wait_for_a_delivery_since(registrar, timedelta())
+    disable(registrar, gone)
+
+    code, findings = examine()
+
+    found = findings["receivers"]["found"]
+    assert code == 1
+    assert found.index(gone) < found.index(failing[0]) < found.index(failing[1])
+    assert failing[2] not in found
+    assert found.endswith("; and 2 more.")
 
 
 def test_a_paused_webhook_that_holds_deliveries_is_noted(registrar, examine):
-    webhook_id = wait_for_a_delivery_since(registrar, timedelta())
-    actor = organizations.operator_of(organizations.choose_organization(registrar, None))
-    webhooks.pause_webhook(registrar, actor, webhook_id, datetime.now(UTC))
+    held = wait_for_a_delivery_since(registrar, timedelta())
+    actor = operator_in(registrar)
+    new = webhooks.NewWebhook(url="https://crm.example/", events=("offering_completed",))
+    idle = webhooks.create_webhook(registrar, actor, new, datetime.now(UTC)).webhook.id
+    for webhook_id in (held, idle):
+        webhooks.pause_webhook(registrar, actor, webhook_id, datetime.now(UTC))
 
     code, findings = examine()
 
     assert code == 0
     assert findings["receivers"]["state"] == "note"
-    assert "1 are held" in findings["receivers"]["found"]
+    found = findings["receivers"]["found"]
+    assert "1 are held" in found
+    assert found.endswith(f"https://lms.example/hook ({held}) is paused and holds deliveries.")
+    assert idle not in found

@@ -156,3 +156,13 @@ def test_an_old_secret_that_no_key_opens_signs_no_more(school, connected):
     headers, body = signed(school, connected, NOW)
     assert accepts(rotated.secret, headers, body, NOW)
     assert len(headers["webhook-signature"].split()) == 1
+
+
+def test_a_readable_secret_overlaps_though_the_one_before_it_cannot_be_read(school, connected):
+    rotate(school, connected)
+    with school.database.transaction() as tx:
+        tx.execute(sa.update(webhook_rows).values(old_secret_sealed=b"sealed with a lost key"))
+
+    rotated = rotation.rotate_secret(school.registrar, school.admin, connected.webhook.id, 60, NOW)
+
+    assert rotated.old_secret_until == NOW + 60 * SECOND

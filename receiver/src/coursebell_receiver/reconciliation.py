@@ -56,9 +56,9 @@ class Reconciliation:
         """Whether `ids`, of this day's events that you have seen, are all that you are to have.
 
         Ids are those of `webhook-id`; repetitions count once. What failed, is held or is on its way
-        is missing until you have it, from a delivery or from the feed. What was cancelled you may
-        have or not, and what the webhook was not told but wants (it is of before the webhook was
-        made, or was imported silently) is in the feed: having all of it is right as well.
+        is missing until you have it, from a delivery or from the feed. Of what was cancelled you
+        may have all or nothing. What the webhook was not told but wants (it is of before the
+        webhook was made, or was imported silently) is in the feed: having all of it is right too.
         """
         return tally(ids) in (self.expected, self.all, self.wanted)
 

@@ -6,21 +6,25 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from coursebell.cli.context import Invocation, clock, invocation_of
-from coursebell.cli.output import answer, as_json_array
+from coursebell.cli.output import answer, as_json_array, every
+from coursebell.domain.lists import DeliveryFilters, Page
+from coursebell.domain.model import Actor, DeliveryStatus, Webhook, WebhookStatus
 from coursebell.errors import CoursebellError
-from coursebell.services import deliveries, health, keys, organizations
+from coursebell.services import deliveries, health, keys, organizations, webhooks
 from coursebell.services.registrar import Registrar
 from coursebell.settings import Settings, unknown_variables
 from coursebell.storage import migrations
 
 MOST_SKEW = 2.0  # seconds; receivers refuse deliveries from 300 on
 MOST_OVERDUE = 60.0  # seconds that a due delivery may wait while a dispatcher runs
+MOST_NAMED = 3  # webhooks in trouble
 
 
 class State(StrEnum):
@@ -170,7 +174,7 @@ def _key(registrar: Registrar) -> Finding:
             f"The secrets of {len(found.unreadable)} webhooks cannot be read: {first}.",
             "Add the key that they were stored with to COURSEBELL_SECRET_KEY, after the new one;"
             " with SQLite, restore the key file beside the database. If it is lost, give every"
-            " receiver a new secret: coursebell webhook rotate ID",
+            " receiver a new secret: coursebell webhook rotate ID; and send custom headers anew.",
         )
     if found.outdated:
         return _note(
@@ -199,17 +203,72 @@ def _deliveries(registrar: Registrar) -> Finding:
 
 def _receivers(registrar: Registrar) -> Finding:
     backlog = deliveries.measure_backlog(registrar, clock())
-    troubled = backlog.failing_webhooks or backlog.disabled_webhooks
+    troubled = sorted(_troubled(registrar, any_held=backlog.held > 0), key=_urgency)
     if not (backlog.failed or backlog.held or troubled):
         return _ok("receivers", "No delivery failed, none is held, all receivers accept.")
-    return Finding(
-        about="receivers",
-        state=State.NOTE,
-        found=f"{backlog.failed} deliveries failed, {backlog.held} are held; webhooks that fail:"
+    found = (
+        f"{backlog.failed} deliveries failed, {backlog.held} are held; webhooks that fail:"
         f" {backlog.failing_webhooks}, of which {backlog.backed_off_webhooks} have backed off;"
-        f" disabled: {backlog.disabled_webhooks}.",
-        advice="See why: coursebell webhook list, then coursebell webhook deliveries ID",
+        f" disabled: {backlog.disabled_webhooks}."
     )
+    if troubled:
+        rest = len(troubled) - MOST_NAMED
+        more = f"; and {rest} more" if rest > 0 else ""
+        found += f" {'; '.join(map(_trouble, troubled[:MOST_NAMED]))}{more}."
+    disabled = [each for each in troubled if each.status is WebhookStatus.DISABLED]
+    if not disabled:
+        why = "See why: coursebell webhook list, then coursebell webhook deliveries ID"
+        return _note("receivers", found, why)
+    return _wrong("receivers", found, _repair(registrar, disabled[:MOST_NAMED]))
+
+
+def _troubled(registrar: Registrar, *, any_held: bool) -> Iterator[Webhook]:
+    """Webhooks that are disabled or failing, or paused while something is held for them."""
+    for organization in organizations.list_organizations(registrar):
+        actor = organizations.operator_of(organization)
+        for webhook in every(partial(webhooks.list_webhooks, registrar, actor)):
+            match webhook.status:
+                case WebhookStatus.ACTIVE:
+                    is_troubled = webhook.failing_since is not None
+                case WebhookStatus.PAUSED:
+                    is_troubled = any_held and _holds(registrar, actor, webhook)
+                case WebhookStatus.DISABLED:
+                    is_troubled = True
+            if is_troubled:
+                yield webhook
+
+
+def _holds(registrar: Registrar, actor: Actor, webhook: Webhook) -> bool:
+    held = DeliveryFilters(status=DeliveryStatus.HELD)
+    return bool(deliveries.list_deliveries(registrar, actor, webhook.id, held, Page(limit=1)).items)
+
+
+def _urgency(webhook: Webhook) -> int:
+    """What somebody has to repair comes before what somebody wanted."""
+    order = (WebhookStatus.DISABLED, WebhookStatus.ACTIVE, WebhookStatus.PAUSED)
+    return 2 * order.index(webhook.status) + (webhook.backed_off_until is None)
+
+
+def _trouble(webhook: Webhook) -> str:
+    match webhook.status:
+        case WebhookStatus.DISABLED:
+            what = f"is disabled ({webhook.disabled_reason})"
+        case WebhookStatus.PAUSED:
+            what = "is paused and holds deliveries"
+        case WebhookStatus.ACTIVE:
+            what = "has backed off" if webhook.backed_off_until else "fails"
+    return f"{webhook.name} ({webhook.id}) {what}"
+
+
+def _repair(registrar: Registrar, disabled: list[Webhook]) -> str:
+    """What to do; where a webhook could be of several organizations, of which it is."""
+    several = len(organizations.list_organizations(registrar)) > 1
+    commands = [
+        f"coursebell {f'--organization {each.organization_id} ' if several else ''}"
+        f"webhook resume {each.id}"
+        for each in disabled
+    ]
+    return f"Repair what receives, then: {'; '.join(commands)}"
 
 
 def _span(seconds: float) -> str:

@@ -143,8 +143,9 @@ def _backfill(
     registration_ids: set[str],
     now: datetime,
 ) -> tuple[int, int]:
-    # nobody completes these, or fills the same webhook, meanwhile
+    # nobody completes these, gives back what is open of them, or fills the same webhook, meanwhile
     registrations.lock_registrations(tx, webhook.organization_id, registration_ids)
+    chains.lock_open_pairs(tx, registration_ids)
     webhooks.find_webhook(tx, webhook.organization_id, webhook.id, for_update=True)
     untold = history.lock_untold(tx, webhook.id, keys)
     new = [

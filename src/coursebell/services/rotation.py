@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from coursebell.domain.model import Actor, Role
-from coursebell.errors import InvalidInputError, NotFoundError, SealError
+from coursebell.errors import InvalidInputError, NotFoundError
 from coursebell.services import releasing
 from coursebell.services.registrar import Registrar
 from coursebell.storage import audit, health, webhooks
 from coursebell.storage.audit import Change
-from coursebell.storage.database import Transaction
-from coursebell.storage.seal import Seal
 from coursebell_receiver.signature import generate_secret
 
 DEFAULT_OVERLAP_SECONDS = 86_400
@@ -53,7 +51,7 @@ def rotate_secret(
         if before is None:
             raise NotFoundError
         until = None
-        if overlap_seconds and _can_be_read(tx, organization_id, webhook_id, seal, now):
+        if overlap_seconds and webhooks.can_open_secret(tx, organization_id, webhook_id, seal):
             until = now + timedelta(seconds=overlap_seconds)
         webhooks.replace_secret(tx, organization_id, webhook_id, secret, seal, old_until=until)
         health.reset_health(tx, webhook_id)
@@ -62,13 +60,3 @@ def rotate_secret(
     if before.backed_off_until is not None:
         releasing.hurry(registrar, webhook_id, now)
     return Rotated(secret=secret, old_secret_until=until)
-
-
-def _can_be_read(
-    tx: Transaction, organization_id: str, webhook_id: str, seal: Seal, now: datetime
-) -> bool:
-    try:
-        webhooks.open_signing_secrets(tx, organization_id, webhook_id, seal, now)
-    except SealError:
-        return False
-    return True

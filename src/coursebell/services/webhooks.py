@@ -212,7 +212,7 @@ def test_webhook(registrar: Registrar, actor: Actor, webhook_id: str, now: datet
 def get_webhook(registrar: Registrar, actor: Actor, webhook_id: str) -> Webhook:
     actor.require(Role.ADMIN)
     with registrar.database.snapshot() as tx:
-        webhook = webhooks.find_webhook(tx, actor.organization_id, webhook_id)
+        webhook = webhooks.find_webhook(tx, actor.organization_id, webhook_id, counted=True)
     if webhook is None:
         raise NotFoundError
     return webhook

@@ -152,7 +152,8 @@ class Database:
             raise ConfigurationError(
                 f"The key file {key_file} is missing, and the webhooks' secrets cannot be read "
                 "without it: put it back. If it is lost, set COURSEBELL_SECRET_KEY to a new key, "
-                "and give every receiver a new secret: coursebell webhook rotate ID"
+                "give every receiver a new secret (coursebell webhook rotate ID), and send custom "
+                "header values anew"
             )
         return Seal([read_or_make_key_file(key_file)])
 

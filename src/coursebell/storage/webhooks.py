@@ -12,13 +12,8 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, null, 
 
 from coursebell.domain.health import HEALTHY
 from coursebell.domain.lists import Page, Slice
-from coursebell.domain.model import (
-    Method,
-    Payload,
-    Webhook,
-    WebhookKind,
-    WebhookStatus,
-)
+from coursebell.domain.model import Method, Payload, Webhook, WebhookKind, WebhookStatus
+from coursebell.errors import SealError
 from coursebell.storage.database import Transaction
 from coursebell.storage.failures import IS_LOST
 from coursebell.storage.health import health_columns
@@ -125,10 +120,15 @@ def mark_webhook_deleted(
 
 
 def find_webhook(
-    tx: Transaction, organization_id: str, webhook_id: str, *, for_update: bool = False
+    tx: Transaction,
+    organization_id: str,
+    webhook_id: str,
+    *,
+    for_update: bool = False,
+    counted: bool = False,
 ) -> Webhook | None:
-    """Locked for an update, it does not tell how many deliveries failed: counting takes time."""
-    columns = _UNCOUNTED if for_update else _WEBHOOKS
+    """How many of its deliveries failed is told only where asked for: counting takes time."""
+    columns = _COUNTED if counted else _UNCOUNTED
     query = columns.where(_is(organization_id, webhook_id), webhooks.c.deleted_at.is_(None))
     locked = query.with_for_update(key_share=True)  # deliveries may refer to it meanwhile
     row = tx.execute(locked if for_update else query).one_or_none()
@@ -149,7 +149,7 @@ def organization_of(tx: Transaction, webhook_id: str) -> str:
 
 
 def list_webhooks(tx: Transaction, organization_id: str, page: Page) -> Slice[Webhook]:
-    query = _WEBHOOKS.where(
+    query = _COUNTED.where(
         webhooks.c.organization_id == organization_id, webhooks.c.deleted_at.is_(None)
     )
     return slice_of(tx, query.order_by(webhooks.c.key), page, _webhook)
@@ -161,7 +161,7 @@ _LOST = (
     .where(deliveries.c.webhook_id == webhooks.c.id, IS_LOST)
     .scalar_subquery()
 )
-_WEBHOOKS = select(webhooks, _LOST.label("failed_deliveries"))
+_COUNTED = select(webhooks, _LOST.label("failed_deliveries"))
 _UNCOUNTED = select(webhooks, null().label("failed_deliveries"))
 
 
@@ -214,6 +214,16 @@ def open_headers(target: Target, seal: Seal) -> Mapping[str, str]:
 def open_secret(target: Target, seal: Seal) -> str:
     """The signing secret of a webhook in clear. Raises `SealError`."""
     return seal.open(target.secret_sealed).decode()
+
+
+def can_open_secret(tx: Transaction, organization_id: str, webhook_id: str, seal: Seal) -> bool:
+    """Whether a key opens the secret that signs for a webhook now, whatever it replaces."""
+    query = select(webhooks.c.secret_sealed).where(_is(organization_id, webhook_id))
+    try:
+        seal.open(tx.execute(query).scalar_one())
+    except SealError:
+        return False
+    return True
 
 
 def open_old_secret(target: Target, seal: Seal) -> str | None:
